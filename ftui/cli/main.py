@@ -1,0 +1,115 @@
+"""The `ftui` command. Groups are imported only when called: `ftui --help` costs milliseconds."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ftui import __version__
+from ftui.cli.output import example
+from ftui.core.errors import FtuiError, ModelError
+from ftui.core.text import sanitize
+
+# name -> one line of help; each lives in the module of its name and exports `command`.
+COMMANDS = {
+    "demo": "The whole job in three minutes: data, training, before and after.",
+    "doctor": "What this machine can do, and what is in the way.",
+    "data": "Inspect, annotate and export datasets.",
+    "recipe": "Write and check recipes.",
+    "train": "Start a run that outlives your connection.",
+    "runs": "List, watch, stop and resume runs.",
+    "chat": "Ask the base model and adapters the same question.",
+}
+
+
+class _Lazy(click.Group):
+    """Finds a command's module by its name; anything that is no command is the directory to open."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"ftui.cli.{name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and (Path(args[0]).is_dir() or args[0] in (".", "..") or os.sep in args[0]):
+            return "open", _open, args
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_Lazy,
+    invoke_without_command=True,
+    epilog=example("ftui demo", "ftui ~/support-bot"),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    options_metavar="[OPTIONS]",
+    subcommand_metavar="[DIR] | COMMAND [ARGS]...",
+)
+@click.version_option(__version__, "--version", prog_name="ftui")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """The workstation for fine-tuning language models that lives in a terminal.
+
+    `ftui [DIR]` opens a workspace: DIR, else the nearest parent with an ftui.toml, else $FTUI_WORKSPACE,
+    else your platform's data directory.
+    """
+    if ctx.invoked_subcommand is None:
+        run_app(None)
+
+
+@click.command("open")
+@click.argument("directory", type=click.Path(path_type=Path))
+def _open(directory: Path) -> None:
+    run_app(directory)
+
+
+def run_app(directory: Path | None) -> None:
+    """Opens the screen on a workspace. Raises FtuiError where there is no terminal."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise FtuiError("the screen needs a terminal", "run it in one, or see `ftui --help` for the headless commands")
+    from ftui.runs.workspace import find_workspace
+
+    workspace = find_workspace(directory, Path.cwd())
+    from ftui.ui.app import FtuiApp
+
+    FtuiApp(workspace).run()
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point. Exit codes: 0 done, 1 the answer is no, 2 the input is wrong, 3 the run failed, 130 interrupted."""
+    sys.exit(_exit_code(argv))
+
+
+def _exit_code(argv: list[str] | None) -> int:
+    try:
+        result: Any = cli.main(argv, prog_name="ftui", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except FtuiError as error:
+        print(f"ftui: {sanitize(str(error), lines=False)}", file=sys.stderr)
+        return 3 if isinstance(error, ModelError) else 2
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "ftui"
+        print(f"{command}: {sanitize(error.format_message(), lines=False)} (see `{command} --help`)", file=sys.stderr)
+        return 2
+    except click.ClickException as error:
+        print(f"ftui: {sanitize(error.format_message(), lines=False)}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except BrokenPipeError:
+        # The reader went away (`| head`): not an error, and nothing may be written on exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
