@@ -44,8 +44,14 @@ class _Lazy(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and (Path(args[0]).is_dir() or args[0] in (".", "..") or os.sep in args[0]):
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if (
+            args
+            and args[0] not in COMMANDS
+            and (Path(args[0]).is_dir() or args[0] in (".", "..") or os.sep in args[0])
+        ):
             return "open", _open, args
         return super().resolve_command(ctx, args)
 
@@ -76,20 +82,25 @@ def _open(directory: Path) -> None:
     run_app(directory)
 
 
-def run_app(directory: Path | None) -> None:
-    """Opens the screen on a workspace. Raises FtuiError where there is no terminal."""
+def run_app(directory: Path | None, demo_steps: int | None = None) -> None:
+    """Opens the screen on a workspace; `demo_steps` not None starts the demo's guide (0: the recipe's steps).
+
+    Raises FtuiError where there is no terminal.
+    """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise FtuiError("the screen needs a terminal", "run it in one, or see `ftui --help` for the headless commands")
+        raise FtuiError(
+            "the screen needs a terminal", "run it in one, or see `ftui --help` for the headless commands"
+        )
     from ftui.runs.workspace import find_workspace
 
     workspace = find_workspace(directory, Path.cwd())
     from ftui.ui.app import FtuiApp
 
-    FtuiApp(workspace).run()
+    FtuiApp(workspace, demo_steps=demo_steps).run()
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Entry point. Exit codes: 0 done, 1 the answer is no, 2 the input is wrong, 3 the run failed, 130 interrupted."""
+    """Entry point. Exits 0 done, 1 the answer is no, 2 wrong input, 3 the run failed, 130 interrupted."""
     sys.exit(_exit_code(argv))
 
 
@@ -102,7 +113,10 @@ def _exit_code(argv: list[str] | None) -> int:
         return 3 if isinstance(error, ModelError) else 2
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "ftui"
-        print(f"{command}: {sanitize(error.format_message(), lines=False)} (see `{command} --help`)", file=sys.stderr)
+        print(
+            f"{command}: {sanitize(error.format_message(), lines=False)} (see `{command} --help`)",
+            file=sys.stderr,
+        )
         return 2
     except click.ClickException as error:
         print(f"ftui: {sanitize(error.format_message(), lines=False)}", file=sys.stderr)

@@ -34,7 +34,9 @@ def emit(value: Any, as_json: bool, text: Callable[[], str]) -> None:
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds `--json` to a command as the parameter `as_json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")(
+        command
+    )
 
 
 def example(*lines: str) -> str:
