@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 
 # What a person must see but a terminal must not obey: C0 and DEL, C1, zero-width and joiners, bidi
-# embeddings/isolates/marks, line and paragraph separators, BOM, interlinear annotation, tag characters,
-# lone surrogates (they cannot be encoded).
+# embeddings/isolates/marks, line and paragraph separators, BOM, interlinear annotation, tag characters and
+# the supplementary variation selectors (text can be hidden in both), lone surrogates (they cannot be encoded).
 _HOSTILE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U0001d173-\U0001d17a\U000e0000-\U000e01ef]"
 )
 _HOSTILE_KEEPING_LINES = re.compile(_HOSTILE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
 
@@ -47,8 +47,10 @@ def one_line(text: str, width: int) -> str:
 
     Reads only as much of `text` as it needs: a 10 MB value costs no more than a short one.
     """
-    head = " ".join(text[: width * 4 + 64].split())
-    clean = sanitize(head, lines=False)
-    if len(clean) > width or (len(text) > width * 4 + 64 and len(clean) == width):
+    if text[:1].isspace():
+        text = text.lstrip()
+    most = width * 4 + 64
+    clean = sanitize(" ".join(text[:most].split()), lines=False)
+    if len(clean) > width or len(text) > most:
         return clean[: max(0, width - 1)] + "\u2026"
     return clean
