@@ -1,0 +1,323 @@
+"""`ftui data`: what the Data pane does, from scripts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ftui.cli.output import Progress, emit, example, json_line, json_option
+from ftui.core.errors import FtuiError
+from ftui.core.text import one_line, sanitize
+from ftui.data import actions, pointers
+from ftui.data.dataset import Dataset
+
+if TYPE_CHECKING:
+    from ftui.core.example import Example
+    from ftui.data.operation import Op
+    from ftui.data.rows import Row
+
+_FILE = click.argument("file", type=click.Path(path_type=Path))
+_ROW = click.option("--row", "number", type=int, required=True, help="Row number, from 1.")
+_BLOCK = 1 << 20
+
+
+@click.group(
+    epilog=example("ftui data inspect tickets.jsonl", "ftui data annotate tickets.jsonl --row 12 --reject")
+)
+def command() -> None:
+    """Inspect, annotate and export datasets.
+
+    A dataset file is never written: decisions and edits go to a journal beside it, FILE.ftui/.
+    """
+
+
+@command.command(epilog=example("ftui data inspect tickets.jsonl --json"))
+@_FILE
+@json_option
+def inspect(file: Path, as_json: bool) -> None:
+    """What FILE is: container, shapes by vote, rows, broken rows."""
+    with Dataset.open(file) as dataset:
+        _build(dataset)
+        shapes = dict(dataset.shapes)
+        broken = shapes.pop("broken", 0)
+        size, digest = _hash(file)
+        report = {
+            "path": str(file),
+            "container": dataset.container,
+            "shape": dataset.shape,
+            "shapes": shapes,
+            "rows": dataset.rows_known,
+            "broken": broken,
+            "bytes": size,
+            "sha256": digest,
+            "decisions": _counts(dataset),
+            "orphans": len(dataset.orphans()),
+            "bad_journal_lines": dataset.bad_journal_lines,
+            "notices": list(dataset.notices),
+        }
+    emit(report, as_json, lambda: _report_text(report))
+
+
+@command.command(epilog=example("ftui data show tickets.jsonl --row 12"))
+@_FILE
+@_ROW
+@json_option
+def show(file: Path, number: int, as_json: bool) -> None:
+    """One row: as it lies in the file, as training sees it, and what was decided about it."""
+    with Dataset.open(file) as dataset:
+        row = dataset.row(number)
+        ops = dataset.annotations(number)
+    found = {
+        "row": row.number,
+        "line": row.line,
+        "shape": row.shape,
+        "raw": row.raw.decode("utf-8", "replace"),
+        "example": row.example.to_dict() if row.example else None,
+        "annotations": [op.to_dict() for op in ops],
+        "broken": row.broken or None,
+        "status": row.status,
+        "flagged": row.flagged,
+        "rating": row.rating,
+        "tags": list(row.tags),
+        "note": row.note,
+        "deleted": row.deleted,
+        "edited": row.text if row.edited else None,
+    }
+    emit(_printable(found), as_json, lambda: _row_text(row))
+
+
+@command.command(epilog=example("ftui data search tickets.jsonl refund --ignore-case --limit 20"))
+@_FILE
+@click.argument("text")
+@click.option("--ignore-case", is_flag=True, help="Match upper and lower case alike.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Rows listed; all are counted.",
+)
+@json_option
+def search(file: Path, text: str, ignore_case: bool, limit: int, as_json: bool) -> None:
+    """The rows that contain TEXT, edits included."""
+    with Dataset.open(file) as dataset:
+        progress = Progress(not as_json)
+        found = dataset.search(
+            text, ignore_case, progress=lambda done, total: progress("searching", done, total)
+        )
+        progress.clear()
+        rows = found[:limit]
+        if as_json:
+            emit({"matches": len(found), "rows": rows}, True, str)
+            return
+        for number in rows:
+            click.echo(f"{number:>8}  {dataset.summaries(number, 1)[0].preview}")
+        click.echo(
+            f"{len(found)} matching row{'' if len(found) == 1 else 's'}"
+            + (f", {limit} listed" if len(found) > limit else "")
+        )
+
+
+@command.command(
+    epilog=example("ftui data annotate tickets.jsonl --row 12 --set /messages/1/content='Closed.'")
+)
+@_FILE
+@_ROW
+@click.option("--accept", is_flag=True, help="Train on this row.")
+@click.option("--reject", is_flag=True, help="Leave this row out.")
+@click.option("--undecide", is_flag=True, help="Neither accepted nor rejected.")
+@click.option("--flag", is_flag=True, help="Mark it for a second look.")
+@click.option("--unflag", is_flag=True, help="Take the mark away.")
+@click.option("--rate", type=int, help="A rating, 1 to 5.")
+@click.option("--tag", help="Add a tag.")
+@click.option("--untag", help="Take a tag away.")
+@click.option("--note", help="A note for the next reader.")
+@click.option(
+    "--set",
+    "assignment",
+    metavar="JSON_POINTER=VALUE",
+    help="Replace one value; JSON where it parses, else text.",
+)
+@click.option("--text", help="Replace the row's whole text: how a broken row is mended.")
+@click.option("--delete", is_flag=True, help="Hide the row from training and export.")
+@click.option("--restore", is_flag=True, help="Bring a deleted row back.")
+@json_option
+def annotate(file: Path, number: int, as_json: bool, **given: Any) -> None:
+    """Decide about or edit one row. It is on the disk when this returns; `ftui data undo` takes it back."""
+    chosen = [name for name, value in given.items() if value is not None and value is not False]
+    if len(chosen) != 1:
+        wanted = "--accept, --reject, --flag, --rate, --tag, --note, --set, --text, --delete or another"
+        raise FtuiError(f"give one action, got {len(chosen) or 'none'}", f"one of {wanted}")
+    name = chosen[0]
+    with Dataset.open(file) as dataset:
+        action = (
+            _assignment(dataset, number, given[name]) if name == "assignment" else _ACTIONS[name](given[name])
+        )
+        op = dataset.annotate(number, action)
+    emit({"op": _printable(op.to_dict())}, as_json, lambda: _op_text(op))
+
+
+@command.command(epilog=example("ftui data undo tickets.jsonl --count 3"))
+@_FILE
+@click.option("--count", type=click.IntRange(min=1), default=1, show_default=True, help="How many actions.")
+@json_option
+def undo(file: Path, count: int, as_json: bool) -> None:
+    """Take back your latest actions on FILE, of earlier sessions too."""
+    with Dataset.open(file) as dataset:
+        undone = dataset.undo(count)
+    lines = [f"undone: {_op_text(op)}" for op in undone] or ["nothing to undo"]
+    emit({"undone": _printable([op.to_dict() for op in undone])}, as_json, lambda: "\n".join(lines))
+
+
+@command.command(epilog=example("ftui data log tickets.jsonl --json"))
+@_FILE
+@json_option
+def log(file: Path, as_json: bool) -> None:
+    """Every operation on FILE, by time: who, when, what, and what was there before."""
+    with Dataset.open(file) as dataset:
+        for op in dataset.log():
+            click.echo(json_line(_printable(op.to_dict())) if as_json else _op_text(op))
+
+
+_ACTIONS: dict[str, Callable[[Any], actions.Action]] = {
+    "accept": lambda _: actions.accept(),
+    "reject": lambda _: actions.reject(),
+    "undecide": lambda _: actions.undecide(),
+    "flag": lambda _: actions.flag(),
+    "unflag": lambda _: actions.flag(False),
+    "rate": actions.rate,
+    "tag": actions.tag,
+    "untag": actions.untag,
+    "note": actions.note,
+    "text": actions.replace_raw,
+    "delete": lambda _: actions.delete(),
+    "restore": lambda _: actions.restore(),
+}
+
+
+def _assignment(dataset: Dataset, number: int, text: str) -> actions.Action:
+    """`--set`: where a text is replaced the value is text (a JSON string counts as one), else JSON if it parses."""
+    pointer, equals, given = text.partition("=")
+    if not equals:
+        raise FtuiError("expected JSON_POINTER=VALUE", "for example --set /messages/0/content=Hello", text)
+    try:
+        value: Any = json.loads(given)
+    except (ValueError, RecursionError):
+        return actions.set_value(pointer, given)
+    row = dataset.row(number)
+    replaces_text = not row.broken and isinstance(pointers.get(row.value, pointer), str)
+    return actions.set_value(pointer, given if replaces_text and not isinstance(value, str) else value)
+
+
+def _build(dataset: Dataset) -> None:
+    progress = Progress()
+    dataset.build(lambda done, total: progress("reading", done, total))
+    progress.clear()
+
+
+def _counts(dataset: Dataset) -> dict[str, int]:
+    counts = dataset.counts()
+    return {
+        name: getattr(counts, name)
+        for name in ("undecided", "accepted", "rejected", "flagged", "edited", "deleted")
+    }
+
+
+def _hash(file: Path) -> tuple[int, str]:
+    digest, size = hashlib.sha256(), 0
+    with file.open("rb") as source:
+        while block := source.read(_BLOCK):
+            digest.update(block)
+            size += len(block)
+    return size, digest.hexdigest()
+
+
+def _printable(value: Any) -> Any:
+    """`value` with what strict JSON cannot say made sayable: lone surrogates, integers over 64 bits."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    if isinstance(value, dict):
+        return {_printable(key): _printable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return str(value)
+    return value
+
+
+def _report_text(report: dict[str, Any]) -> str:
+    votes = ", ".join(f"{shape} {count:,}" for shape, count in report["shapes"].items()) or "none"
+    decided = ", ".join(f"{count:,} {name}" for name, count in report["decisions"].items() if count)
+    lines = [
+        f"{one_line(report['path'], 200)}",
+        f"  container  {report['container']}, {report['bytes']:,} bytes",
+        f"  shape      {report['shape']} ({votes})",
+        f"  rows       {report['rows']:,}" + (f", {report['broken']:,} broken" if report["broken"] else ""),
+        f"  decisions  {decided or 'none'}",
+        f"  sha256     {report['sha256']}",
+    ]
+    if report["orphans"]:
+        lines.append(f"  orphans    {report['orphans']:,} annotated rows are no longer in the file")
+    if report["bad_journal_lines"]:
+        lines.append(f"  journal    {report['bad_journal_lines']:,} damaged lines left out")
+    lines += [f"  note       {one_line(notice, 200)}" for notice in report["notices"]]
+    return "\n".join(lines)
+
+
+def _row_text(row: Row) -> str:
+    marks = [row.status, *(["flagged"] if row.flagged else []), *(["edited"] if row.edited else [])]
+    marks += [f"{row.rating}/5"] if row.rating else []
+    marks += ["deleted"] if row.deleted else []
+    lines = [
+        f"row {row.number}, line {row.line}, {row.shape}, {', '.join([*marks, *map(sanitize, row.tags)])}"
+    ]
+    if row.note:
+        lines.append(f"note: {sanitize(row.note)}")
+    if row.broken:
+        lines.append(f"broken: {row.broken}")
+    lines.append(_example_text(row.example) if row.example else sanitize(row.text))
+    return "\n".join(lines)
+
+
+def _example_text(shown: Example) -> str:
+    if shown.text is not None:
+        return sanitize(shown.text)
+    lines = [f"tools: {sanitize(shown.tools)}"] if shown.tools else []
+    if shown.label is not None:
+        lines.append(f"label: {'desirable' if shown.label else 'undesirable'}")
+    for heading, turns in (("", shown.messages), ("chosen", shown.chosen), ("rejected", shown.rejected)):
+        for turn in turns:
+            role = " ".join(part for part in (heading, turn.role) if part)
+            body = [turn.reasoning and f"(thinking) {turn.reasoning}", turn.content, turn.tool_calls]
+            lines.append(
+                f"[{sanitize(role, lines=False)}]\n" + "\n".join(sanitize(part) for part in body if part)
+            )
+    return "\n".join(lines)
+
+
+def _op_text(op: Op) -> str:
+    when = f"{_time(op.ts)}  {one_line(op.who, 20)}"
+    if op.op == "undo":
+        return f"{when}  row {op.n}  undo"
+    change = (
+        op.path + (" " if op.path else "") + ("" if op.after is pointers.MISSING else json.dumps(op.after))
+    )
+    return f"{when}  row {op.n}  {op.op} {one_line(change, 100)}".rstrip()
+
+
+def _time(seconds: float) -> str:
+    import datetime
+
+    try:
+        return (
+            datetime.datetime.fromtimestamp(seconds, tz=datetime.UTC)
+            .astimezone()
+            .strftime("%Y-%m-%d %H:%M:%S")
+        )
+    except (ValueError, OverflowError, OSError):
+        return "?"

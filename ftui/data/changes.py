@@ -1,0 +1,95 @@
+"""From an action to the operation that is written: which row it names, and what it replaces."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from ftui.core.errors import FtuiError
+from ftui.data import pointers
+from ftui.data.annotations import RowState
+from ftui.data.operation import Op, row_sha
+from ftui.data.row_view import encoded, value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ftui.data.actions import Action
+    from ftui.data.annotations import Annotations, Key
+    from ftui.data.journal import Journal
+    from ftui.data.opened import OpenedFile
+
+_MANY = 32  # rows: from here on, one pass over all hashes is cheaper than a search for each
+
+
+def operations(
+    file: OpenedFile,
+    state_at: Mapping[int, RowState],
+    annotations: Annotations,
+    journal: Journal,
+    who: str,
+    rows: Sequence[int],
+    action: Action,
+) -> list[Op]:
+    """One operation for each of `rows` (from 0); several are one group. Raises FtuiError where one cannot be."""
+    group = secrets.token_hex(8) if len(rows) > 1 else ""
+    alike = file.index.rows_by_tag({file.index.tags[at] for at in rows}) if len(rows) > _MANY else None
+    taken: set[Key] = set()
+    ops = []
+    for at in rows:
+        raw = file.raw(at)
+        state = state_at.get(at)
+        if state is None:
+            sha = row_sha(raw)
+            same = alike[file.index.tags[at]] if alike else file.index.rows_with_tag(sha, at)
+            key = _free_key(sha, file.twins_before(at, raw, same), annotations, taken)
+            state = RowState(key, at + 1)
+        taken.add(state.key)
+        before = _before(file, raw, state, action)
+        sha, occ = state.key
+        ops.append(
+            Op(
+                secrets.token_hex(8), action.kind, journal.now(), who, sha, occ, at + 1,
+                action.path, before, action.value, group,
+            )
+        )  # fmt: skip
+    return ops
+
+
+def _free_key(sha: str, occ: int, annotations: Annotations, taken: set[Key]) -> Key:
+    """The row's name, or the next free one: rows may have been re-ordered since others like it were named."""
+    states = annotations.states
+    while (sha, occ) in taken or ((sha, occ) in states and not states[sha, occ].orphan):
+        occ += 1
+    return sha, occ
+
+
+def _before(file: OpenedFile, raw: bytes, state: RowState, action: Action) -> Any:
+    """What the action replaces, MISSING where nothing. Raises FtuiError when it cannot be applied."""
+    match action.kind:
+        case "set":
+            value, broken, _ = value_of(file, raw, state)
+            if broken and action.path:
+                raise FtuiError(
+                    f"this row is broken: {broken}", "replace its whole text first", str(file.path)
+                )
+            changed = pointers.put(value, action.path, action.value)
+            try:
+                encoded(file, changed, raw)
+            except RecursionError:
+                raise FtuiError("nested too deeply to edit", "", str(file.path)) from None
+            return pointers.MISSING if broken else pointers.get(value, action.path)
+        case "raw":
+            value, broken, _ = value_of(file, raw, state)
+            return raw.decode("utf-8", "replace") if broken or not state.edits else encoded(file, value, raw)
+        case "status":
+            return state.status
+        case "flag":
+            return state.flagged
+        case "rate":
+            return state.rating
+        case "note":
+            return state.note
+        case "delete" | "restore":
+            return state.deleted
+    return pointers.MISSING

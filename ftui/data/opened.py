@@ -1,0 +1,127 @@
+"""A dataset file while it is open: its bytes, its index, and whether it is still the same file."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from ftui.core.errors import FtuiError
+from ftui.data.facts import Facts
+from ftui.data.index import Index
+from ftui.data.index_cache import load, save
+from ftui.data.sniff import open_source
+from ftui.data.source import Identity, open_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from ftui.data.annotations import Annotations
+    from ftui.data.placing import Placing
+
+
+class OpenedFile:
+    """Rows are counted from 0 here. Not locked: `Dataset` does that."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens `path` and finds its first rows. Raises FtuiError for what is no dataset."""
+        self.path = path
+        self._fd = open_file(path)
+        try:
+            self.identity = Identity.of(self._fd)
+            self._source, format, self._meter = open_source(path, self._fd, self.identity)
+            self.index = Index(format)
+            self.facts = Facts()
+            self._cached = load(path, self.identity, self.index, self.facts)
+            if not self._cached:
+                self.index.step(self._source)
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            self._source.close()
+            os.close(self._fd)
+            self._fd = -1
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What could not be unpacked, known once the index is complete."""
+        return tuple(self._meter.losses)
+
+    def step(self) -> None:
+        """Scans about a megabyte more."""
+        self.index.step(self._source)
+
+    def read_facts(self, count: int) -> None:
+        """Reads up to `count` rows more for their shape; keeps what was learned once all are read."""
+        self.facts.step(self.index, self._source, count)
+        if not self._cached and self.index.complete and len(self.facts) == len(self.index):
+            self._cached = True
+            save(self.path, self.identity, self.index, self.facts)
+
+    def progress(self) -> tuple[int, int]:
+        """(bytes scanned, bytes in all) of the file as it lies on the disk."""
+        return self._source.progress(self.index.position)
+
+    def raw(self, at: int) -> bytes:
+        """Row `at`'s bytes. Raises FtuiError when the file was cut."""
+        raw = self.index.raw(self._source, at)
+        if len(raw) != self.index.sizes[at]:
+            self.check()
+            raise FtuiError(f"row {at + 1} cannot be read whole", "reload the file", str(self.path))
+        return raw
+
+    def raws(self, start: int, count: int) -> Iterator[bytes]:
+        return self.index.raws(self._source, start, count)
+
+    def parse(self, raw: bytes, exact: bool = True) -> tuple[Any, str]:
+        return self.index.format.parse(raw, exact)
+
+    def line(self, at: int) -> int:
+        """The line row `at` starts on, from 1; in a Parquet file the row itself."""
+        return at + 1 if self.index.format.container == "parquet" else self.index.line(self._source, at)
+
+    def line_after(self, line: int, at: int, raw: bytes) -> int:
+        """The line row `at` + 1 starts on, when row `at` is `raw` and starts on `line`."""
+        if at + 1 >= len(self.index):
+            return line
+        end = self.index.starts[at] + self.index.sizes[at]
+        between = self._source.read(end, self.index.starts[at + 1] - end)
+        return line + raw.count(b"\n") + between.count(b"\n")
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Bytes of the (unpacked) file, for searching."""
+        return self._source.read(offset, count)
+
+    def settle(self, placing: Placing, annotations: Annotations) -> list[int]:
+        """Finds rows for annotations among those known now; which rows got one."""
+        return placing.settle(self.index, self._source, annotations)
+
+    def twins_before(self, at: int, raw: bytes, rows: Iterable[int]) -> int:
+        """How many of `rows` lie before row `at` and are identical to it."""
+        return sum(row < at and self.index.raw(self._source, row) == raw for row in rows)
+
+    def changed(self) -> bool:
+        """True when the path no longer names the file as it was opened."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return True
+        known = self.identity
+        return (status.st_size, status.st_mtime_ns, status.st_ino) != (
+            known.size,
+            known.mtime_ns,
+            known.inode,
+        )
+
+    def check(self) -> None:
+        """Raises FtuiError when the file changed since it was opened."""
+        if self.changed():
+            what = "changed on disk" if self.path.exists() else "was moved or deleted"
+            raise FtuiError(
+                f"the file {what} while it was open",
+                "reload it: annotations follow their rows",
+                str(self.path),
+            )

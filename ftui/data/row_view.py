@@ -1,0 +1,104 @@
+"""Rows and their summaries as the screen sees them: bytes, parsed, edits applied, shape recognised."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ftui.core import shapes
+from ftui.core.text import one_line
+from ftui.data.annotations import apply_edits
+from ftui.data.facts import BROKEN
+from ftui.data.rows import Row, RowSummary, dump_json
+
+if TYPE_CHECKING:
+    from ftui.core.example import Example
+    from ftui.data.annotations import RowState
+    from ftui.data.opened import OpenedFile
+
+_PREVIEW = 200  # characters
+_LIGHT = 1 << 20  # a row of more bytes than this is summarised without parsing it
+
+
+def value_of(
+    file: OpenedFile, raw: bytes, state: RowState | None, exact: bool = True
+) -> tuple[Any, str, str]:
+    """(value, why it is broken, shape) of a row, edits applied. exact: keep integers over 64 bits whole."""
+    value, broken = file.parse(raw, exact)
+    if state and state.edits:
+        value, broken = apply_edits(value, broken, state.edits, file.parse)
+    return value, broken, BROKEN if broken else shapes.recognise(value)
+
+
+def encoded(file: OpenedFile, value: Any, raw: bytes) -> str:
+    """An edited row's text in the file's own format; as JSON where that cannot hold it."""
+    try:
+        return file.index.format.encode(value, raw).decode("utf-8", "replace")
+    except ValueError:
+        return dump_json(value)
+
+
+def row_of(file: OpenedFile, at: int, raw: bytes, line: int, state: RowState | None) -> Row:
+    """Row `at` (from 0)."""
+    value, broken, shape = value_of(file, raw, state)
+    text = raw.decode("utf-8", "replace")
+    if state and state.edits:
+        last = state.edits[-1]
+        text = last.after if last.op == "raw" else text if broken else encoded(file, value, raw)
+    example = None if broken else shapes.to_example(value, shape)
+    row = Row(at + 1, line, raw, value, broken, shape, example, text)
+    return row if state is None else row.annotated(state)
+
+
+def summary_of(file: OpenedFile, at: int, raw: bytes, state: RowState | None) -> RowSummary:
+    """Row `at` (from 0) for the list. A row over a megabyte is not parsed: its length is in bytes then."""
+    turns, chars, broken = 0, len(raw), ""
+    if len(raw) > _LIGHT and not (state and state.edits):
+        shape = file.facts.shape_of(at) or "unknown"
+        preview = one_line(raw[: _PREVIEW * 16].decode("utf-8", "replace"), _PREVIEW)
+    else:
+        value, broken, shape = value_of(file, raw, state, exact=False)
+        example = None if broken else shapes.to_example(value, shape)
+        if example is not None:
+            turns, chars, preview = _measure(example)
+        else:
+            text = raw[: _PREVIEW * 16].decode("utf-8", "replace") if broken else _sketch(value)
+            preview = one_line(text, _PREVIEW)
+    if state is None:
+        return RowSummary(at + 1, "undecided", False, False, False, shape, turns, chars, preview, broken)
+    return RowSummary(
+        at + 1,
+        state.status,
+        state.flagged,
+        bool(state.edits),
+        state.deleted,
+        shape,
+        turns,
+        chars,
+        preview,
+        broken,
+    )
+
+
+def _measure(example: Example) -> tuple[int, int, str]:
+    """(turns, characters, preview) of an example; the preview is its first question, or its text."""
+    turns = [*example.messages, *example.chosen]
+    chars = sum(len(turn.content) for turn in turns) + len(example.text or "")
+    chars += sum(len(turn.content) for turn in example.rejected)
+    if example.text is not None:
+        return 0, chars, one_line(example.text, _PREVIEW)
+    said = [turn for turn in turns if turn.content.strip()]
+    first = next((turn.content for turn in said if turn.role == "user"), said[0].content if said else "")
+    return len(turns), chars, one_line(first, _PREVIEW)
+
+
+def _sketch(value: Any) -> str:
+    """Enough of a value of unknown shape to tell it from its neighbours."""
+    if isinstance(value, dict):
+        return "  ".join(f"{key}: {_leaf(item)}" for key, item in list(value.items())[:8])
+    return _leaf(value)
+
+
+def _leaf(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(list(map(str, value))[:4]) + "}"
+    return f"[{len(value)}]" if isinstance(value, list) else str(value)[:_PREVIEW]
