@@ -56,12 +56,16 @@ def command(headless: bool, steps: int | None, directory: Path | None, as_json: 
 
 def _headless(workspace: Workspace, steps: int, as_json: bool) -> int:
     from ftui.demo import headless
+    from ftui.runs.follow import follow
+    from ftui.runs.state import run_state
 
     rundir = headless.start_demo_run(workspace, steps)
     if not as_json:
         click.echo(f"run {rundir.id} in {sanitize(str(workspace.root), lines=False)}")
     watch = _Watch(show=not as_json)
-    state = headless.follow(rundir, watch)
+    for event in follow(rundir):
+        watch(event)
+    state = run_state(rundir)
     watch.progress.clear()
     if state != "finished":
         raise headless.failure(rundir, state)

@@ -1,0 +1,212 @@
+"""`ftui runs`: list, watch, stop, resume and delete runs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ftui.cli.output import Progress, emit, example, json_option
+from ftui.cli.run_text import run_line, run_table
+from ftui.core.errors import FtuiError
+from ftui.core.events import encode
+from ftui.core.text import one_line, sanitize
+from ftui.runs.state import ENDED, find_run, list_runs, run_state, summarize
+from ftui.runs.workspace import find_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ftui.runs.rundir import RunDir
+    from ftui.runs.workspace import Workspace
+
+
+def workspace_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds `--workspace DIR` to a command as the parameter `directory`."""
+    return click.option(
+        "--workspace",
+        "directory",
+        type=click.Path(path_type=Path),
+        help="The workspace; by default the one you are in.",
+    )(command)
+
+
+def open_workspace(directory: Path | None) -> Workspace:
+    """The workspace a command means: its own --workspace, else the one given to the group before it."""
+    context = click.get_current_context(silent=True)
+    outer = context.parent.obj if context and context.parent else None
+    return find_workspace(directory or (outer if isinstance(outer, Path) else None), Path.cwd())
+
+
+@click.group(
+    invoke_without_command=True,
+    epilog=example("ftui runs", "ftui runs events last --follow", "ftui runs stop tickets-0412-153012"),
+)
+@workspace_option
+@json_option
+@click.pass_context
+def command(ctx: click.Context, directory: Path | None, as_json: bool) -> None:
+    """List, watch, stop and resume runs.
+
+    RUN is an id, the beginning of one, or `last`.
+    """
+    ctx.obj = directory
+    if ctx.invoked_subcommand is None:
+        workspace = open_workspace(directory)
+        runs = list_runs(workspace)
+        empty = f"no runs in {sanitize(str(workspace.root), lines=False)} yet; `ftui train RECIPE` starts one"
+        emit({"runs": [run.to_dict() for run in runs]}, as_json, lambda: run_table(runs) if runs else empty)
+
+
+@command.command(epilog=example("ftui runs show last --json"))
+@click.argument("run")
+@workspace_option
+@json_option
+def show(run: str, directory: Path | None, as_json: bool) -> None:
+    """Everything about one run."""
+    rundir = find_run(open_workspace(directory), run)
+    shown = describe(rundir)
+    emit(shown, as_json, lambda: _details(rundir, shown))
+
+
+@command.command(epilog=example("ftui runs events last --follow | jq .loss"))
+@click.argument("run")
+@click.option("--follow", "following", is_flag=True, help="Wait for more until the run has ended.")
+@workspace_option
+@click.option("--json", "as_json", is_flag=True, help="JSON is what it prints in any case.")
+def events(run: str, following: bool, directory: Path | None, as_json: bool) -> None:
+    """The run's events, one JSON object a line."""
+    from ftui.runs.follow import follow_batches
+    from ftui.runs.tail import EventTail
+
+    rundir = find_run(open_workspace(directory), run)
+    tail = EventTail(rundir.events_path)
+    terminal = sys.stdout.isatty()
+    batches = follow_batches(rundir, tail) if following else iter(tail.read, [])
+    for batch in batches:
+        text = b"".join(map(encode, batch)).decode("utf-8", "replace")
+        click.echo(sanitize(text) if terminal else text, nl=False)
+    if tail.bad:
+        click.echo(f"ftui: {tail.bad} line{'s' * (tail.bad != 1)} could not be read", err=True)
+
+
+@command.command(epilog=example("ftui runs stop last", "ftui runs stop last --now"))
+@click.argument("run")
+@click.option(
+    "--now", is_flag=True, help="After ten seconds, end it by force: work since its last checkpoint is lost."
+)
+@click.option("--wait", "wait_seconds", type=click.FloatRange(0), default=60.0, show_default=True,
+              help="Seconds to wait for it to save and end; it stops in any case.")  # fmt: skip
+@workspace_option
+@json_option
+def stop(run: str, now: bool, wait_seconds: float, directory: Path | None, as_json: bool) -> None:
+    """Ask a run to save a checkpoint and end."""
+    from ftui.runs import control
+
+    rundir, progress = find_run(open_workspace(directory), run), Progress(not as_json)
+
+    def waiting(what: str, left: float) -> None:
+        progress(f"{left:3.0f} s {what}", 0, 0)
+
+    state = control.stop(rundir, now, waiting=waiting)
+    deadline = time.monotonic() + wait_seconds
+    while state not in ENDED and time.monotonic() < deadline:
+        waiting("for a checkpoint", deadline - time.monotonic())
+        time.sleep(0.1)
+        state = run_state(rundir)
+    progress.clear()
+    text = "" if state in ENDED else "; it ends after its next step, or with --now"
+    emit({"run": rundir.id, "state": state}, as_json, lambda: f"{rundir.id} is {state}{text}")
+
+
+@command.command(epilog=example("ftui runs resume last --follow"))
+@click.argument("run")
+@click.option("--follow", "following", is_flag=True, help="Show its progress; Ctrl-C leaves it running.")
+@workspace_option
+@json_option
+@click.pass_context
+def resume(ctx: click.Context, run: str, following: bool, directory: Path | None, as_json: bool) -> None:
+    """Go on with a run from its newest checkpoint."""
+    from ftui.cli.train import follow_run
+    from ftui.runs import control
+
+    rundir = find_run(open_workspace(directory), run)
+    seen = rundir.events_path.stat().st_size if rundir.events_path.exists() else 0
+    resumed = control.resume(rundir)
+    if resumed.notice:
+        click.echo(f"ftui: {resumed.notice}", err=True)
+    if following:
+        ctx.exit(follow_run(rundir, as_json, skip_bytes=seen))
+    result = {"run": rundir.id, "state": run_state(rundir), "step": resumed.step, "notice": resumed.notice}
+    emit(result, as_json, lambda: f"{rundir.id} goes on from step {resumed.step}, in the background")
+
+
+@command.command(
+    epilog=example("ftui runs delete tickets-0412-153012", "ftui runs delete tickets-0412-153012 --undo")
+)
+@click.argument("run")
+@click.option("--undo", is_flag=True, help="Bring a deleted run back.")
+@workspace_option
+@json_option
+def delete(run: str, undo: bool, directory: Path | None, as_json: bool) -> None:
+    """Move a run into the trash (runs/.trash), from where it can be brought back."""
+    from ftui.runs import control
+
+    workspace = open_workspace(directory)
+    if undo:
+        rundir = control.restore(workspace, run)
+        emit({"run": rundir.id, "restored": rundir.path}, as_json, lambda: f"{rundir.id} is back")
+        return
+    rundir = find_run(workspace, run)
+    place = control.delete(rundir)
+    emit(
+        {"run": rundir.id, "deleted": place},
+        as_json,
+        lambda: f"{rundir.id} is in the trash; `ftui runs delete {rundir.id} --undo` brings it back",
+    )
+
+
+def describe(rundir: RunDir) -> dict[str, Any]:
+    """The object of `ftui runs show --json`."""
+    from ftui.core.recipe import read_document
+
+    run = summarize(rundir)
+    try:
+        recipe = read_document(rundir.recipe_path)
+    except FtuiError:
+        recipe = {}
+    adapter = rundir.adapter if (rundir.adapter / "adapter_config.json").is_file() else None
+    return {
+        **run.to_dict(),
+        "dir": rundir.path,
+        "pid": run.pid,
+        "attempts": run.attempts,
+        "recipe": recipe,
+        "manifest": rundir.read_manifest(),
+        "adapter": adapter,
+        "exit": rundir.read_exit() or None,
+    }
+
+
+def _details(rundir: RunDir, shown: dict[str, Any]) -> str:
+    manifest = shown["manifest"]
+    data = manifest.get("data") if isinstance(manifest.get("data"), dict) else {}
+    train = data.get("train") if isinstance(data.get("train"), dict) else {}
+    facts = [
+        ("directory", shown["dir"]),
+        ("attempts", shown["attempts"]),
+        ("trainer", f"pid {shown['pid']}" if shown["pid"] else ""),
+        ("base", manifest.get("base", "")),
+        ("data", train.get("path", "")),
+        ("adapter", shown["adapter"] or ""),
+        ("command", manifest.get("command", "")),
+        ("log", rundir.log_path),
+    ]
+    lines = [run_line(summarize(rundir))]
+    if shown["hint"]:
+        lines.append(f"  {one_line(shown['hint'], 200)}")
+    lines += [f"  {name:<10} {one_line(str(value), 300)}" for name, value in facts if value]
+    return "\n".join(lines)

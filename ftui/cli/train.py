@@ -1,0 +1,176 @@
+"""`ftui train`: start a run that outlives the terminal it was started from."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ftui.cli.output import Progress, emit, example, json_line, json_option
+from ftui.cli.run_text import event_line, run_line
+from ftui.cli.runs import open_workspace, workspace_option
+from ftui.core.recipe import load_recipe, parse_assignment
+from ftui.core.text import one_line
+from ftui.runs.state import run_state, summarize
+
+if TYPE_CHECKING:
+    from ftui.core.recipe import Recipe
+    from ftui.runs.manifest import Inputs
+    from ftui.runs.rundir import RunDir
+    from ftui.runs.workspace import Workspace
+
+# What --follow exits with: a run that was stopped did not fail, but did not do its job either.
+_EXIT_CODES = {"finished": 0, "stopped": 1}
+_EXIT_RUN_FAILED = 3
+_EXIT_INTERRUPTED = 130
+
+
+@click.command(
+    epilog=example(
+        "ftui train support-triage",
+        "ftui train recipes/triage.toml --set training.learning_rate=1e-4 --follow",
+    )
+)
+@click.argument("recipe_name", metavar="RECIPE")
+@click.option("--name", help="The run's name; the recipe's by default.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Change a recipe field for this run."
+)
+@click.option("--follow", "following", is_flag=True, help="Show its progress; Ctrl-C leaves it running.")
+@click.option("--dry-run", is_flag=True, help="Check everything and say what would run, then stop.")
+@workspace_option
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    *,
+    recipe_name: str,
+    name: str | None,
+    assignments: tuple[str, ...],
+    following: bool,
+    dry_run: bool,
+    directory: Path | None,
+    as_json: bool,
+) -> None:
+    """Start a run that outlives your connection.
+
+    RECIPE is a file, the name of a recipe in the workspace, or a preset. The run goes on in the background
+    when this command has returned, when the terminal is closed, and when the connection is lost.
+    """
+    from ftui.runs.launch import launch, plain_name
+    from ftui.runs.recipes import find_recipe
+
+    workspace = open_workspace(directory)
+    path = find_recipe(workspace, recipe_name)
+    recipe = load_recipe(path).with_values(dict(map(parse_assignment, assignments)))
+    if name:
+        recipe = recipe.with_values({"name": plain_name(name)})
+    if dry_run:
+        _dry_run(workspace, recipe, path, as_json)
+        return
+    rundir = launch(workspace, recipe, recipe_path=path, command=_to_repeat(path, name, assignments))
+    if following:
+        ctx.exit(follow_run(rundir, as_json))
+    result = {"run": rundir.id, "dir": rundir.path, "state": run_state(rundir)}
+    emit(result, as_json, lambda: _started(rundir))
+
+
+def follow_run(rundir: RunDir, as_json: bool, *, skip_bytes: int = 0) -> int:
+    """Shows a run until it has ended, a line a step, and returns the exit code that tells how it ended.
+
+    Ctrl-C only stops looking. skip_bytes: of its events, those told before a resume.
+    """
+    from ftui.runs.follow import follow_batches
+    from ftui.runs.tail import EventTail
+
+    progress = Progress()
+    try:
+        for batch in follow_batches(rundir, EventTail(rundir.events_path, skip_bytes)):
+            for event in batch:
+                _tell(event, progress, as_json)
+    except KeyboardInterrupt:
+        progress.clear()
+        click.echo(
+            f"\nno longer looking: {rundir.id} goes on. `ftui runs stop {rundir.id}` ends it", err=True
+        )
+        return _EXIT_INTERRUPTED
+    progress.clear()
+    run = summarize(rundir)
+    if as_json:
+        click.echo(json_line({"run": run.id, **run.to_dict()}))
+    else:
+        click.echo(run_line(run))
+        if run.hint:
+            click.echo(f"  {one_line(run.hint, 200)}")
+    return _EXIT_CODES.get(run.state, _EXIT_RUN_FAILED)
+
+
+def _tell(event: dict[str, Any], progress: Progress, as_json: bool) -> None:
+    if event["type"] == "progress":
+        done, total = event.get("done"), event.get("total")
+        if isinstance(done, int | float) and isinstance(total, int | float):
+            progress(one_line(str(event.get("stage")), 28), int(done), int(total))
+    elif (line := event_line(event)) and not as_json:
+        progress.clear()
+        click.echo(line)
+
+
+def _dry_run(workspace: Workspace, recipe: Recipe, path: Path, as_json: bool) -> None:
+    """Finds and opens everything the run needs. Raises FtuiError for the first thing that is wrong."""
+    from ftui.data.dataset import Dataset
+    from ftui.runs.manifest import find_inputs
+
+    inputs = find_inputs(workspace, recipe, path)
+    for file in filter(None, (inputs.train, inputs.validation)):
+        Dataset.open(file)
+    plan = {
+        "run": None,
+        "would": {
+            "name": recipe.name,
+            "workspace": workspace.root,
+            "base": inputs.recipe.model.base,
+            "train": inputs.train,
+            "validation": inputs.validation or recipe.data.validation,
+            "recipe": inputs.recipe.to_dict(),
+        },
+    }
+    emit(plan, as_json, lambda: _planned(workspace, inputs))
+
+
+def _planned(workspace: Workspace, inputs: Inputs) -> str:
+    recipe = inputs.recipe
+    length = (
+        f"{recipe.training.max_steps} steps"
+        if recipe.training.max_steps
+        else f"{recipe.training.epochs:g} epochs"
+    )
+    bits = f"{recipe.quantization.bits}-bit" if recipe.quantization.bits < 16 else "unquantized"
+    facts = [
+        (
+            "would run",
+            f"{recipe.name}: {recipe.training.objective}, {recipe.adapter.method}, {bits}, {length}",
+        ),
+        ("base", recipe.model.base),
+        ("data", inputs.train),
+        ("held back", inputs.validation or recipe.data.validation),
+        ("in", workspace.runs),
+    ]
+    return "\n".join(f"{label:<10} {one_line(str(value), 300)}" for label, value in facts)
+
+
+def _started(rundir: RunDir) -> str:
+    return (
+        f"{rundir.id} is training in the background; it outlives this terminal\n"
+        f"  watch  ftui runs events {rundir.id} --follow   (or open ftui)\n"
+        f"  stop   ftui runs stop {rundir.id}"
+    )
+
+
+def _to_repeat(path: Path, name: str | None, assignments: tuple[str, ...]) -> str:
+    words = ["ftui", "train", str(path.resolve())]
+    words += ["--name", name] if name else []
+    for assignment in assignments:
+        words += ["--set", assignment]
+    return shlex.join(words)

@@ -1,0 +1,178 @@
+"""What a person does to a run: stop it, go on with it, throw it away and fetch it back."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ftui.core.errors import FtuiError
+from ftui.runs import process
+from ftui.runs.evidence import supervisor_of, trainer_of
+from ftui.runs.launch import start_attempt
+from ftui.runs.lifecycle import ACTIVE, ENDED
+from ftui.runs.rundir import RunDir, last_attempt, replace_json
+from ftui.runs.state import judge, run_state
+from ftui.runs.supervise import NOW, STOP
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ftui.runs.lifecycle import State
+    from ftui.runs.workspace import Workspace
+
+TRASH = ".trash"
+
+_GRACE_SECONDS = 10.0
+_TERM_SECONDS = 5.0
+_RECORD_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Where a resumed run goes on. step: of its newest checkpoint, 0 when it starts over. notice: says so."""
+
+    rundir: RunDir
+    step: int
+    notice: str
+
+
+def stop(
+    rundir: RunDir,
+    now: bool = False,
+    *,
+    grace_seconds: float = _GRACE_SECONDS,
+    waiting: Callable[[str, float], None] | None = None,
+) -> State:
+    """Asks a run to save a checkpoint and end; returns its state then.
+
+    Returns at once: the trainer stops at its next step. With `now` it waits `grace_seconds` for that, then
+    ends the trainer and everything it started by force; no process of the run is left when this returns.
+    waiting: told (what is waited for, seconds left) about twice a second. Raises FtuiError when the run is
+    not active, or when it runs on another machine.
+    """
+    verdict = judge(rundir)
+    if verdict.state not in ACTIVE:
+        raise FtuiError(f"the run is not active: it {_was(verdict.state)}", "", rundir.id)
+    try:
+        rundir.request(STOP)
+    except OSError as error:
+        if not now:
+            raise FtuiError(
+                f"cannot leave the request: {error.strerror}", "`--now` ends it without", str(rundir.control)
+            ) from None
+    if not now:
+        return run_state(rundir)
+    _refuse_elsewhere(rundir)
+    tell = waiting or (lambda what, left: None)
+    if not _ends_within(rundir, grace_seconds, "for a checkpoint", tell):
+        _force(rundir, tell)
+    return run_state(rundir)
+
+
+def resume(rundir: RunDir, *, trainer_command: Sequence[str] = ()) -> Resumed:
+    """Starts the next attempt of a run that has ended, from its newest checkpoint.
+
+    The same directory, events and recipe go on. Raises FtuiError when the run is active or finished,
+    ModelError when the supervisor does not start.
+    """
+    state = run_state(rundir)
+    if state in ACTIVE:
+        raise FtuiError(f"the run is {state}", f"`ftui runs stop {rundir.id}` first", rundir.id)
+    if state == "finished":
+        raise FtuiError(
+            "the run has finished", "start a new one, with more epochs if it should go on", rundir.id
+        )
+    if not rundir.recipe_path.is_file():
+        raise FtuiError("the run has no recipe", "start a new one", str(rundir.recipe_path))
+    for name in rundir.requests():
+        rundir.clear(name)
+    step = checkpoint_step(rundir)
+    root = Path(str(rundir.read_manifest().get("workspace") or rundir.path.parent.parent))
+    start_attempt(rundir, root if root.is_dir() else rundir.path, trainer_command)
+    return Resumed(rundir, step, "" if step else "no checkpoint was saved: it starts over from step 0")
+
+
+def checkpoint_step(rundir: RunDir) -> int:
+    """The step of the newest complete checkpoint, 0 when there is none.
+
+    A checkpoint is `checkpoints/step-N/` whose last file, `complete`, is there: the trainer takes no other.
+    """
+    with contextlib.suppress(OSError):
+        names = [path.parent.name for path in rundir.checkpoints.glob("step-*/complete")]
+        steps = [name.removeprefix("step-") for name in names]
+        return max((int(step) for step in steps if step.isdecimal()), default=0)
+    return 0
+
+
+def delete(rundir: RunDir) -> Path:
+    """Moves a run into the trash and returns where it lies now. Raises FtuiError when it is active."""
+    state = run_state(rundir)
+    if state in ACTIVE:
+        raise FtuiError(f"the run is {state}", f"`ftui runs stop {rundir.id}` first", rundir.id)
+    return _move(rundir.path, rundir.path.parent / TRASH)
+
+
+def restore(workspace: Workspace, run_id: str) -> RunDir:
+    """Takes a deleted run out of the trash. Raises FtuiError when it is not there, or its id is taken."""
+    thrown = workspace.runs / TRASH / run_id
+    if not run_id or run_id in (".", "..") or "/" in run_id or not thrown.is_dir():
+        raise FtuiError("no such deleted run", f"{workspace.runs / TRASH} holds those there are", run_id)
+    return RunDir(_move(thrown, workspace.runs))
+
+
+def _move(path: Path, folder: Path) -> Path:
+    target = folder / path.name
+    try:
+        folder.mkdir(exist_ok=True)
+        if target.exists():
+            raise FtuiError("a run of this name is there already", "rename one of them", str(target))
+        path.rename(target)
+    except OSError as error:
+        raise FtuiError(f"cannot move the run: {error.strerror}", "", str(path)) from None
+    return target
+
+
+def _refuse_elsewhere(rundir: RunDir) -> None:
+    here, known = process.boot_id(), supervisor_of(rundir)
+    if known is not None and process.liveness(known) is process.Liveness.UNKNOWN and known.boot_id != here:
+        raise FtuiError(f"it runs on {known.host}", "end it there", rundir.id)
+
+
+def _force(rundir: RunDir, tell: Callable[[str, float], None]) -> None:
+    """SIGTERM, then SIGKILL for the trainer's group, then for whatever else belongs to the run."""
+    with contextlib.suppress(OSError):
+        rundir.request(NOW)
+    if (trainer := trainer_of(rundir)) is not None:
+        process.send(trainer, signal.SIGTERM)
+        if not _ends_within(rundir, _TERM_SECONDS, "for the trainer to end", tell):
+            process.send(trainer, signal.SIGKILL, group=True)
+    supervisor = supervisor_of(rundir)
+    if supervisor is not None and not _ends_within(rundir, _RECORD_SECONDS, "for the record", tell):
+        process.send(supervisor, signal.SIGKILL)
+    for stray in list(process.processes_of(rundir.path)):
+        process.send(stray, signal.SIGKILL)
+        process.wait_dead(stray, _RECORD_SECONDS)
+    if run_state(rundir) in (*ACTIVE, "crashed"):  # nobody was left to write the record
+        record = {"attempt": last_attempt(rundir), "code": None, "signal": "SIGKILL", "ended": time.time()}
+        with contextlib.suppress(OSError):
+            replace_json(
+                rundir.exit_path, {**record, "outcome": "stopped", "reason": "stopped by force"}, durable=True
+            )
+
+
+def _ends_within(rundir: RunDir, seconds: float, what: str, tell: Callable[[str, float], None]) -> bool:
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        if run_state(rundir) in ENDED:
+            return True
+        tell(what, left)
+        time.sleep(min(0.1, left))
+    return run_state(rundir) in ENDED
+
+
+def _was(state: State) -> str:
+    return state if state in ("finished", "stopped", "failed", "crashed") else f"is {state}"

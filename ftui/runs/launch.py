@@ -1,0 +1,129 @@
+"""Starts runs: makes the directory, freezes the recipe, and hands over to a supervisor that outlives us."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import threading
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ftui.core.errors import FtuiError, ModelError
+from ftui.runs.manifest import build_manifest, find_inputs
+from ftui.runs.process import RUN_VARIABLE, child_environment, python_command, start_detached
+from ftui.runs.rundir import RunDir, replace_bytes, replace_json
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ftui.core.recipe import Recipe
+    from ftui.runs.manifest import Inputs
+    from ftui.runs.workspace import Workspace
+
+_START_SECONDS = 30.0
+_NAME_LENGTH = 48
+
+
+def launch(
+    workspace: Workspace,
+    recipe: Recipe,
+    *,
+    recipe_path: Path | None = None,
+    name: str | None = None,
+    command: str = "",
+    trainer_command: Sequence[str] = (),
+) -> RunDir:
+    """Starts `recipe` as a new run that outlives this process, and returns its directory at once.
+
+    recipe_path: where the recipe was read from; its data may lie beside it. name: the run's name, else the
+    recipe's. command: what repeats the run, else made up. trainer_command: runs in the trainer's place.
+    Raises FtuiError when a file is missing or the workspace cannot be written, ModelError when the
+    supervisor does not start.
+    """
+    if name:
+        recipe = recipe.with_values({"name": plain_name(name)})
+    inputs = find_inputs(workspace, recipe, recipe_path)
+    workspace.ensure()
+    rundir = _make(workspace, inputs, command)
+    start_attempt(rundir, workspace.root, trainer_command)
+    return rundir
+
+
+def start_attempt(rundir: RunDir, root: Path, trainer_command: Sequence[str] = ()) -> None:
+    """Starts a supervisor on a run directory and waits until it has taken over (well under a second).
+
+    Raises ModelError with the supervisor's last words when it does not.
+    """
+    try:
+        rundir.control.mkdir(exist_ok=True)
+        supervisor = start_detached(
+            python_command("ftui.runs.supervise", str(rundir.path), *trainer_command),
+            log=rundir.log_path,
+            cwd=root,
+            environment=child_environment(**{RUN_VARIABLE: str(rundir.path)}),
+        )
+    except OSError as error:
+        raise FtuiError(f"cannot start the run: {error.strerror}", "", str(rundir.path)) from None
+    # Reaps the supervisor if it ends before we do, so that it does not stay behind as a zombie.
+    threading.Thread(target=supervisor.wait, name=f"reap {rundir.id}", daemon=True).start()
+    _await_takeover(rundir, supervisor)
+
+
+def plain_name(text: str) -> str:
+    """`text` as a name for a run and its adapter: letters, digits, '.', '_' and '-' only."""
+    words = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")
+    return words[:_NAME_LENGTH].rstrip("-._") or "run"
+
+
+def run_id(name: str, when: datetime) -> str:
+    """A directory name from a run's name and its local start time: "tickets-0412-153012"."""
+    return f"{plain_name(name)}-{when:%m%d-%H%M%S}"
+
+
+def _make(workspace: Workspace, inputs: Inputs, command: str) -> RunDir:
+    name = inputs.recipe.name
+    try:
+        workspace.runs.mkdir(exist_ok=True)
+        rundir = _new_directory(workspace, run_id(name, datetime.now()))
+    except OSError as error:
+        raise FtuiError(f"cannot make the run: {error.strerror}", "", str(workspace.runs)) from None
+    command = command or shlex.join(["ftui", "train", str(rundir.recipe_path)])
+    try:
+        manifest = build_manifest(workspace, inputs, run_id=rundir.id, name=name, command=command)
+        replace_bytes(rundir.recipe_path, inputs.recipe.to_toml().encode(), durable=True)
+        replace_json(rundir.manifest_path, manifest, durable=True)
+    except BaseException as error:
+        shutil.rmtree(rundir.path, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise FtuiError(f"cannot make the run: {error.strerror}", "", str(rundir.path)) from None
+        raise
+    return rundir
+
+
+def _new_directory(workspace: Workspace, wanted: str) -> RunDir:
+    """Makes the run's directory. `mkdir` is the lock: two launches in one second get two names."""
+    for number in range(1, 1000):
+        path = workspace.runs.resolve() / (wanted if number == 1 else f"{wanted}-{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return RunDir(path)
+    raise FtuiError("too many runs began in this second", "wait a moment", str(workspace.runs))
+
+
+def _await_takeover(rundir: RunDir, supervisor: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        ended = supervisor.poll() is not None
+        record = rundir.read_proc().get("supervisor")
+        if isinstance(record, dict) and record.get("pid") == supervisor.pid:
+            return
+        if ended or time.monotonic() > deadline:
+            reason = rundir.last_log_line() or "it said nothing"
+            raise ModelError(f"the run's supervisor did not start: {reason}", "", str(rundir.log_path))
+        time.sleep(0.01)

@@ -1,0 +1,168 @@
+"""What every run of a workspace is doing: states and the lines of the runs list."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftui.core.errors import FtuiError
+from ftui.runs import process
+from ftui.runs.evidence import gather, modified
+from ftui.runs.figures import latest_figures, number
+from ftui.runs.lifecycle import ACTIVE, ENDED, State, Verdict, derive
+from ftui.runs.rundir import RunDir
+
+if TYPE_CHECKING:
+    from ftui.runs.workspace import Workspace
+
+__all__ = [
+    "ACTIVE", "ENDED", "RunSummary", "State", "Verdict", "find_run", "judge", "list_runs", "run_dirs",
+    "run_state", "summarize",
+]  # fmt: skip
+
+LAST = "last"
+_JSON_FIELDS = (
+    "id", "name", "state", "step", "steps", "loss", "eval_loss", "tokens_per_second", "eta_seconds",
+    "started", "ended", "reason", "hint", "stage",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One line of the runs list. Times are seconds since the epoch; None is not known (yet).
+
+    reason, hint: why it is in this state and what to do, in plain words. stage: what a starting trainer is
+    doing ("load", "encode", ...). pid: the living trainer.
+    """
+
+    id: str
+    name: str
+    state: State
+    step: int | None = None
+    steps: int | None = None
+    loss: float | None = None
+    eval_loss: float | None = None
+    tokens_per_second: float | None = None
+    eta_seconds: float | None = None
+    started: float | None = None
+    ended: float | None = None
+    reason: str = ""
+    hint: str = ""
+    stage: str = ""
+    attempts: int = 0
+    pid: int | None = None
+    path: Path = field(default_factory=Path)
+
+    @property
+    def active(self) -> bool:
+        return self.state in ACTIVE
+
+    def to_dict(self) -> dict[str, Any]:
+        """The run's object in `ftui runs --json`."""
+        return {name: getattr(self, name) for name in _JSON_FIELDS}
+
+
+def run_state(rundir: RunDir) -> State:
+    """The run's state right now."""
+    return judge(rundir).state
+
+
+def judge(rundir: RunDir) -> Verdict:
+    """The run's state right now, with the reason and the next step."""
+    return derive(gather(rundir))
+
+
+def summarize(rundir: RunDir) -> RunSummary:
+    """The run's line in the list."""
+    verdict, manifest, record = judge(rundir), rundir.read_manifest(), rundir.read_proc()
+    figures = latest_figures(rundir)
+    trainer = process.from_dict(record.get("trainer")) if verdict.state in ACTIVE else None
+    attempt = record.get("attempt")
+    return RunSummary(
+        id=rundir.id,
+        name=str(manifest.get("name") or rundir.id),
+        state=verdict.state,
+        step=figures.step,
+        steps=figures.steps,
+        loss=figures.loss,
+        eval_loss=figures.eval_loss,
+        tokens_per_second=figures.tokens_per_second,
+        eta_seconds=figures.eta_seconds if verdict.state == "running" else None,
+        started=number(manifest.get("created")) or modified(rundir.path) or None,
+        ended=_ended(rundir) if verdict.state in ENDED else None,
+        reason=verdict.reason,
+        hint=verdict.hint,
+        stage=figures.stage if verdict.state == "starting" else "",
+        attempts=attempt if isinstance(attempt, int) else 0,
+        pid=trainer.pid if trainer else None,
+        path=rundir.path,
+    )
+
+
+def list_runs(workspace: Workspace) -> list[RunSummary]:
+    """Every run of the workspace, newest first. Raises FtuiError where the folder cannot be read.
+
+    A run that has ended is read again only when one of its files changes.
+    """
+    summaries = []
+    for rundir in run_dirs(workspace):
+        stamp, known = _stamp(rundir), _ended_runs.get(rundir.path)
+        if known is not None and known[0] == stamp:
+            summaries.append(known[1])
+            continue
+        summary = summarize(rundir)
+        if summary.state in ENDED:
+            _ended_runs[rundir.path] = stamp, summary
+        summaries.append(summary)
+    return sorted(summaries, key=lambda run: (run.started or 0, run.id), reverse=True)
+
+
+def run_dirs(workspace: Workspace) -> list[RunDir]:
+    """Every run directory of the workspace, in no particular order. Raises FtuiError."""
+    try:
+        with os.scandir(workspace.runs) as entries:
+            return [RunDir(Path(entry.path)) for entry in entries if entry.name[:1] != "." and entry.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise FtuiError(f"cannot read the runs: {error.strerror}", "", str(workspace.runs)) from None
+
+
+def find_run(workspace: Workspace, text: str) -> RunDir:
+    """The run whose id is `text`, or that alone begins with it; "last" is the newest. Raises FtuiError."""
+    runs = {rundir.id: rundir for rundir in run_dirs(workspace)}
+    if text in runs:
+        return runs[text]
+    if text == LAST and runs:
+        return RunDir(list_runs(workspace)[0].path)
+    matches = sorted(name for name in runs if text and name.startswith(text))
+    if len(matches) == 1:
+        return runs[matches[0]]
+    if matches:
+        raise FtuiError(f"{len(matches)} runs begin with this", f"did you mean {matches[-1]}?", text)
+    raise FtuiError("no such run", f"`ftui runs` lists those in {workspace.root}", text)
+
+
+_ended_runs: dict[Path, tuple[tuple[Any, ...], RunSummary]] = {}
+
+
+def _stamp(rundir: RunDir) -> tuple[Any, ...]:
+    """Changes when anything that a summary is read from has changed."""
+    paths = (rundir.exit_path, rundir.proc_path, rundir.manifest_path, rundir.events_path, rundir.status_path)
+    return tuple(_size_and_time(path) for path in paths)
+
+
+def _size_and_time(path: Path) -> tuple[int, int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+
+def _ended(rundir: RunDir) -> float | None:
+    """When the run ended: as recorded, else when it was last heard of."""
+    recorded = number(rundir.read_exit().get("ended"))
+    return recorded or max(modified(rundir.events_path), modified(rundir.proc_path)) or None
