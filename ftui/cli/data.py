@@ -12,6 +12,7 @@ import click
 
 from ftui.cli.output import Progress, emit, example, json_line, json_option
 from ftui.core.errors import FtuiError
+from ftui.core.shapes_turns import json_text
 from ftui.core.text import one_line, sanitize
 from ftui.data import actions, pointers
 from ftui.data.dataset import Dataset
@@ -201,7 +202,7 @@ _ACTIONS: dict[str, Callable[[Any], actions.Action]] = {
 
 
 def _assignment(dataset: Dataset, number: int, text: str) -> actions.Action:
-    """`--set`: where a text is replaced the value is text (a JSON string counts as one), else JSON if it parses."""
+    """`--set`: a text is replaced by text (a JSON string counts as one), all else by JSON where it parses."""
     pointer, equals, given = text.partition("=")
     if not equals:
         raise FtuiError("expected JSON_POINTER=VALUE", "for example --set /messages/0/content=Hello", text)
@@ -237,14 +238,20 @@ def _hash(file: Path) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-def _printable(value: Any) -> Any:
-    """`value` with what strict JSON cannot say made sayable: lone surrogates, integers over 64 bits."""
+def _printable(value: Any, depth: int = 0) -> Any:
+    """`value` with what strict JSON cannot say made sayable: lone surrogates, integers over 64 bits.
+
+    What is nested more than 100 levels deep becomes a text: JSON printers give up not far below.
+    """
     if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+        known = value.isascii()
+        return value if known else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if depth > 100 and isinstance(value, dict | list):
+        return json_text(value)
     if isinstance(value, dict):
-        return {_printable(key): _printable(item) for key, item in value.items()}
+        return {_printable(key): _printable(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
-        return [_printable(item) for item in value]
+        return [_printable(item, depth + 1) for item in value]
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         return str(value)
     return value

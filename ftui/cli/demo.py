@@ -50,8 +50,7 @@ def command(headless: bool, steps: int | None, directory: Path | None, as_json: 
         return _headless(workspace, steps or 0, as_json)
     from ftui.cli.main import run_app
 
-    run_app(workspace.root, demo_steps=steps or 0)
-    return 0
+    return run_app(workspace.root, demo_steps=steps or 0)
 
 
 def _headless(workspace: Workspace, steps: int, as_json: bool) -> int:

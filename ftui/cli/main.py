@@ -66,28 +66,29 @@ class _Lazy(click.Group):
 )
 @click.version_option(__version__, "--version", prog_name="ftui")
 @click.pass_context
-def cli(ctx: click.Context) -> None:
+def cli(ctx: click.Context) -> int:
     """The workstation for fine-tuning language models that lives in a terminal.
 
     `ftui [DIR]` opens a workspace: DIR, else the nearest parent with an ftui.toml, else $FTUI_WORKSPACE,
     else your platform's data directory.
     """
     if ctx.invoked_subcommand is None:
-        run_app(None)
+        return run_app(None)
+    return 0
 
 
 @click.command("open")
 @click.argument("directory", type=click.Path(path_type=Path))
-def _open(directory: Path) -> None:
-    run_app(directory)
+def _open(directory: Path) -> int:
+    return run_app(directory)
 
 
-def run_app(directory: Path | None, demo_steps: int | None = None) -> None:
+def run_app(directory: Path | None, demo_steps: int | None = None) -> int:
     """Opens the screen on a workspace; `demo_steps` not None starts the demo's guide (0: the recipe's steps).
 
     Raises FtuiError where there is no terminal.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise FtuiError(
             "the screen needs a terminal", "run it in one, or see `ftui --help` for the headless commands"
         )
@@ -96,7 +97,10 @@ def run_app(directory: Path | None, demo_steps: int | None = None) -> None:
     workspace = find_workspace(directory, Path.cwd())
     from ftui.ui.app import FtuiApp
 
-    FtuiApp(workspace, demo_steps=demo_steps).run()
+    dataset = workspace.datasets / "tickets.jsonl" if demo_steps is not None else None
+    app = FtuiApp(workspace, dataset=dataset, demo_steps=demo_steps)
+    app.run()
+    return 3 if app.return_code else 0
 
 
 def main(argv: list[str] | None = None) -> None:

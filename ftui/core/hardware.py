@@ -39,8 +39,8 @@ def parse_size(text: str) -> int:
 
 
 def show_size(size: float) -> str:
-    """Bytes as a person reads them: `13.8 GB`, `640 MB` (decimal)."""
-    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+    """Bytes as a person reads them: `13.8 GiB`, `640 MiB`; in the units GPUs are sold and measured in."""
+    for unit, factor in (("TiB", 2**40), ("GiB", GIB), ("MiB", 2**20), ("KiB", 2**10)):
         if size >= factor:
             amount = size / factor
             return f"{amount:.0f} {unit}" if amount >= 100 else f"{amount:.1f} {unit}"

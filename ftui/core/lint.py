@@ -106,7 +106,7 @@ def _adapter(recipe: Recipe, facts: Facts) -> Iterator[Finding]:
     if not 0.5 <= scale <= 8:
         usual = max(1, round(2 * math.sqrt(rank))) if method == "rslora" else 2 * rank
         how = "alpha / square root of rank" if method == "rslora" else "alpha / rank"
-        message = f"the adapter counts {number(round(scale, 3))} times ({how}); about 2 is usual"
+        message = f"the adapter counts {scale:.3g} times ({how}); about 2 is usual"
         yield Finding("adapter.alpha", "warning", message, f"set alpha to {usual}", {"adapter.alpha": usual})
     if rank > 256:
         message = f"rank {rank:,} is seldom better than 64, and costs memory"

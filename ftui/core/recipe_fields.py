@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 import annotated_types as limits
 from pydantic import BaseModel
 
-from ftui.core.text import one_line
+from ftui.core.text import one_line, sanitize
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -104,20 +104,23 @@ class RecipeField:
         return text.startswith("[") or re.fullmatch(r"[\w.]+(\s*,\s*[\w.]+)+", text) is not None
 
     def show(self, value: Any) -> str:
-        """`value` as a person types it: what `parse` reads back."""
+        """`value` as a person types it, on one line and safe to show: what `parse` reads back."""
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, int | float):
             return number(value)
+        if isinstance(value, str):
+            plain = (
+                value == value.strip() and sanitize(value, lines=False) == value and value[:1] not in "\"'"
+            )
+            # Quoted where bare text would be read as something else, or cannot be typed.
+            return value if not value or (plain and self.parse(value) == value) else toml_value(value)
         if isinstance(value, list) and len(self.kinds) > 1:
             return toml_value(value)
         if isinstance(value, list):
-            plain = all(
-                isinstance(item, str) and item.strip() == item and not set(item) & set(',"[]\n')
-                for item in value
-            )
-            return ", ".join(value) if value and plain and "" not in value else toml_value(value)
-        return str(value)
+            names = all(isinstance(item, str) and re.fullmatch(r"[\w./-]+", item) for item in value)
+            return ", ".join(value) if value and names else toml_value(value)
+        return toml_value(value)
 
 
 def describe(model: type[BaseModel]) -> dict[str, RecipeField]:
@@ -242,14 +245,17 @@ def toml_value(value: Any) -> str:
         return number(value) if math.isfinite(value) else str(value)
     if isinstance(value, list):
         return f"[{', '.join(toml_value(item) for item in value)}]"
-    text = "".join(
-        _ESCAPES.get(ord(c)) or (f"\\u{ord(c):04X}" if ord(c) < 0x20 or ord(c) == 0x7F else c)
-        for c in str(value)
-    )
-    return f'"{text}"'
+    return '"' + "".join(_ESCAPES.get(char) or _escaped(char) for char in str(value)) + '"'
 
 
-_ESCAPES = {ord('"'): '\\"', ord("\\"): "\\\\", ord("\n"): "\\n", ord("\t"): "\\t", ord("\r"): "\\r"}
+def _escaped(char: str) -> str:
+    """`char` itself, or its TOML escape where a terminal would obey or hide it."""
+    if (char.isascii() and char.isprintable()) or sanitize(char, lines=False) == char:
+        return char
+    return f"\\u{ord(char):04X}" if ord(char) < 0x10000 else f"\\U{ord(char):08X}"
+
+
+_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def shown(value: Any) -> str:

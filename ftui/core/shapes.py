@@ -65,17 +65,11 @@ ID_KEYS = ("id", "message_id", "post_id")
 
 # Names of fields that belong to a row, as opposed to names of rows or of collections of rows.
 FIELDS = frozenset(
-    (
-        *TURN_KEYS,
-        *QUESTION_KEYS,
-        *ANSWER_KEYS,
-        *CONTEXT_KEYS,
-        *SYSTEM_KEYS,
-        *itertools.chain(*PAIR_KEYS),
-        *LABEL_KEYS,
+    itertools.chain(
+        TURN_KEYS, QUESTION_KEYS, ANSWER_KEYS, CONTEXT_KEYS, SYSTEM_KEYS, *PAIR_KEYS, LABEL_KEYS, TEXT_KEYS,
+        PARENT_KEYS, ID_KEYS, ("tools", "functions", "role", "from", "value", "history"),
     )
-    + (*TEXT_KEYS, *PARENT_KEYS, *ID_KEYS, "tools", "functions", "role", "from", "value", "history")
-)
+)  # fmt: skip
 _LABELS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 
@@ -91,7 +85,7 @@ def recognise(value: Any) -> str:
 def _recognise_object(row: Mapping[str, Any]) -> str:
     if _pair_keys(row):
         return "preference"
-    turns = _turn_key(row)
+    turns = turn_key(row)
     question, answer = _question_and_answer(row)
     if (turns or (question and answer)) and _label(row) is not None:
         return "kto"
@@ -127,7 +121,7 @@ def to_example(value: Any, shape: str = "") -> Example | None:
         case "preference":
             return _preference(value)
         case "kto":
-            messages = (*_system(value), *_conversation(value)) if _turn_key(value) else None
+            messages = (*_system(value), *_conversation(value)) if turn_key(value) else None
             example = (
                 Example(messages=messages, tools=_tools(value)) if messages is not None else _question(value)
             )
@@ -157,7 +151,7 @@ def _is_reply(row: Mapping[str, Any]) -> bool:
 
 
 def _conversation(row: Mapping[str, Any]) -> tuple[Message, ...]:
-    key = _turn_key(row)
+    key = turn_key(row)
     return _turns(row[key] if key else [row])
 
 
@@ -197,7 +191,7 @@ def _preference(row: Mapping[str, Any]) -> Example | None:
     chosen, rejected = (_reply(row[key]) for key in keys)
     question = next((key for key in QUESTION_KEYS if key in row), "")
     prompt: tuple[Message, ...] = ()
-    if _turn_key(row):
+    if turn_key(row):
         prompt = _conversation(row)
     elif question:
         prompt = _side(row[question], "user")
@@ -260,7 +254,7 @@ def _tools(row: Mapping[str, Any]) -> str:
     return json_text(functions) if functions else ""
 
 
-def _turn_key(row: Mapping[str, Any]) -> str:
+def turn_key(row: Mapping[str, Any]) -> str:
     """The key whose value is a list of turns (an empty `messages` is one too), or ""."""
     for key in TURN_KEYS:
         if key in row:

@@ -14,7 +14,7 @@ _MOST = 400
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One text. label: what it is ("user", "chosen assistant", "output"). pointer: RFC 6901, into the value."""
+    """One text. label: what it is ("user", "chosen assistant", "output"). pointer: where in the value."""
 
     label: str
     pointer: str

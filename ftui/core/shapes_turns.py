@@ -117,7 +117,7 @@ def _parts(content: Any) -> tuple[str, str, str]:
 
 
 def openai_calls(calls: Any) -> str:
-    """Tool calls as JSON text of OpenAI's list. Text that is no JSON stays as it is, for the checks to find."""
+    """Tool calls as JSON text of OpenAI's list. Text that is no JSON stays: the checks will find it."""
     if isinstance(calls, str):
         try:
             parsed = json.loads(calls)

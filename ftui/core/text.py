@@ -13,8 +13,8 @@ import re
 # embeddings/isolates/marks, line and paragraph separators, BOM, interlinear annotation, tag characters and
 # the supplementary variation selectors (text can be hidden in both), lone surrogates (they cannot be encoded).
 _HOSTILE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U0001d173-\U0001d17a\U000e0000-\U000e01ef]"
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e01ef]"
 )
 _HOSTILE_KEEPING_LINES = re.compile(_HOSTILE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
 
@@ -50,7 +50,9 @@ def one_line(text: str, width: int) -> str:
     if text[:1].isspace():
         text = text.lstrip()
     most = width * 4 + 64
-    clean = sanitize(" ".join(text[:most].split()), lines=False)
+    # One character more than fits tells whether it fits; a visible mark is never shorter than what it replaces.
+    head = " ".join(text[:most].split())[: width + 1]
+    clean = head if head.isascii() and head.isprintable() else sanitize(head, lines=False)
     if len(clean) > width or len(text) > most:
         return clean[: max(0, width - 1)] + "\u2026"
     return clean

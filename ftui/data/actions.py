@@ -16,7 +16,8 @@ class Action:
     """One decision or edit, not yet written. Make it with the functions below.
 
     kind: one of KINDS. path: a JSON pointer for "set", else "".
-    value: status name, flag bool, rating 1-5 or None, tag or note text, JSON value for "set", row text for "raw".
+    value: a status, a flag's bool, a rating 1-5 or None, the text of a tag, note or whole row ("raw"), or the
+    JSON value of a "set".
     """
 
     kind: str

@@ -27,11 +27,12 @@ def operations(
     state_at: Mapping[int, RowState],
     annotations: Annotations,
     journal: Journal,
+    *,
     who: str,
     rows: Sequence[int],
     action: Action,
 ) -> list[Op]:
-    """One operation for each of `rows` (from 0); several are one group. Raises FtuiError where one cannot be."""
+    """One operation for each of `rows` (from 0); several are one group. Raises FtuiError if one cannot be."""
     group = secrets.token_hex(8) if len(rows) > 1 else ""
     alike = file.index.rows_by_tag({file.index.tags[at] for at in rows}) if len(rows) > _MANY else None
     taken: set[Key] = set()

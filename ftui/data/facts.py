@@ -49,7 +49,7 @@ class Facts:
         self.counts = Counter({self.names[code]: times for code, times in Counter(self.codes).items()})
 
     def dominant(self) -> str:
-        """The shape of most rows that could be read, "unknown" when there is none; ties go to the first seen."""
+        """The shape of most rows that could be read, "unknown" for none; ties go to the first seen."""
         votes = [
             (count, -self.names.index(name), name) for name, count in self.counts.items() if name != BROKEN
         ]

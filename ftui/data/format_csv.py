@@ -55,7 +55,7 @@ class Csv:
         if '"' in text and record_end(raw + b"\n", 0, self.delimiter) < 0:
             return None, "a quoted field is never closed"
         try:
-            # A stray quote is tolerated within a line; across lines it means that two rows have grown together.
+            # A stray quote is tolerated within a line; across lines it means two rows grown together.
             records = read_records(text, self.delimiter, strict="\n" in text)
         except csv.Error as error:
             return None, str(error)

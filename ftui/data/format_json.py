@@ -23,7 +23,8 @@ Layout = Literal["array", "object", "values"]
 
 # Keys under which a document keeps its rows.
 ROW_KEYS = frozenset(
-    b"data rows examples train training test eval validation dev items instances samples records dataset entries".split()
+    b"data rows examples train training test eval validation dev".split()
+    + b"items instances samples records dataset entries".split()
 )
 KEY = re.compile(rb'[ \t\r\n,]*"((?:[^"\\\n]|\\.)*)"[ \t\r\n]*:[ \t\r\n]*')
 _SEPARATORS = re.compile(rb"[ \t\r\n,]*")
@@ -124,7 +125,7 @@ class JsonDocument:
         return max(value_end(data, key.end()), _MORE)
 
     def _quick_end(self, data: bytes, at: int) -> int:
-        """Where the row at `at` ends, guessed from what came between earlier rows and proved by parsing; else 0.
+        """Where the row at `at` ends, guessed from what came between earlier rows, proved by parsing; else 0.
 
         An object that parses is the whole row: no other prefix of the text from there is one too.
         """

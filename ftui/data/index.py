@@ -8,6 +8,8 @@ from array import array
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
+from ftui.core.errors import FtuiError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -47,6 +49,8 @@ class Index:
         """Scans about a megabyte more. Raises FtuiError when the file cannot be read."""
         data = source.read(self.position, self._window)
         final = source.ended(self.position + len(data))
+        if len(data) < self._window and not final:
+            raise FtuiError("the file was cut while it was being read", "reload it")
         forced = final or len(data) >= _LONGEST_ROW
         (starts, ends), used = self.format.scan(data, forced)
         if used == 0 and not forced:
@@ -79,7 +83,10 @@ class Index:
             block = source.read(base, self.starts[last] + self.sizes[last] - base)
             for row in range(start, stop):
                 offset = self.starts[row] - base
-                yield block[offset : offset + self.sizes[row]]
+                raw = block[offset : offset + self.sizes[row]]
+                if len(raw) != self.sizes[row]:
+                    raise FtuiError(f"row {row + 1} cannot be read whole: the file was cut", "reload it")
+                yield raw
             start = stop
 
     def line(self, source: Bytes, row: int) -> int:

@@ -27,7 +27,7 @@ _MAGIC = b"ftui index 1\n"
 
 
 def save(path: Path, identity: Identity, index: Index, facts: Facts) -> None:
-    """Keeps a complete index in the dataset's sidecar, or in the user's cache where that cannot be written."""
+    """Keeps a complete index in the dataset's sidecar, or the user's cache where that cannot be written."""
     if identity.size < _WORTH:
         return
     arrays = [*index.arrays(), facts.codes]

@@ -160,7 +160,7 @@ class JournalReader:
         self.bad = 0
 
     def read(self) -> list[Op]:
-        """The operations added since the last call, file by file. Never raises: what cannot be read is counted."""
+        """The operations added since the last call. Never raises: what cannot be read is counted."""
         ops: list[Op] = []
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             for entry in sorted(os.scandir(self.directory), key=lambda entry: entry.name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from ftui.core.errors import FtuiError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from ftui.data.annotations import Annotations
     from ftui.data.placing import Placing
+    from ftui.data.source import Bytes
 
 
 class OpenedFile:
@@ -38,12 +40,16 @@ class OpenedFile:
         except BaseException:
             os.close(self._fd)
             raise
+        # A search in another thread may still read from a file that was replaced: closed when nobody does.
+        self._closer = weakref.finalize(self, _close, self._source, self._fd)
 
     def close(self) -> None:
-        if self._fd >= 0:
-            self._source.close()
-            os.close(self._fd)
-            self._fd = -1
+        self._closer()
+
+    @property
+    def checked(self) -> bool:
+        """True when every row was found and read once."""
+        return self.index.complete and len(self.facts) == len(self.index)
 
     @property
     def losses(self) -> tuple[str, ...]:
@@ -52,12 +58,14 @@ class OpenedFile:
 
     def step(self) -> None:
         """Scans about a megabyte more."""
+        self._still_open()
         self.index.step(self._source)
 
     def read_facts(self, count: int) -> None:
         """Reads up to `count` rows more for their shape; keeps what was learned once all are read."""
+        self._still_open()
         self.facts.step(self.index, self._source, count)
-        if not self._cached and self.index.complete and len(self.facts) == len(self.index):
+        if self.checked and not self._cached and not self.changed():
             self._cached = True
             save(self.path, self.identity, self.index, self.facts)
 
@@ -67,6 +75,7 @@ class OpenedFile:
 
     def raw(self, at: int) -> bytes:
         """Row `at`'s bytes. Raises FtuiError when the file was cut."""
+        self._still_open()
         raw = self.index.raw(self._source, at)
         if len(raw) != self.index.sizes[at]:
             self.check()
@@ -74,6 +83,8 @@ class OpenedFile:
         return raw
 
     def raws(self, start: int, count: int) -> Iterator[bytes]:
+        """Consecutive rows. Raises FtuiError when the file was cut."""
+        self._still_open()
         return self.index.raws(self._source, start, count)
 
     def parse(self, raw: bytes, exact: bool = True) -> tuple[Any, str]:
@@ -93,6 +104,7 @@ class OpenedFile:
 
     def read(self, offset: int, count: int) -> bytes:
         """Bytes of the (unpacked) file, for searching."""
+        self._still_open()
         return self._source.read(offset, count)
 
     def settle(self, placing: Placing, annotations: Annotations) -> list[int]:
@@ -102,6 +114,10 @@ class OpenedFile:
     def twins_before(self, at: int, raw: bytes, rows: Iterable[int]) -> int:
         """How many of `rows` lie before row `at` and are identical to it."""
         return sum(row < at and self.index.raw(self._source, row) == raw for row in rows)
+
+    def _still_open(self) -> None:
+        if not self._closer.alive:
+            raise FtuiError("the dataset is closed", "", str(self.path))
 
     def changed(self) -> bool:
         """True when the path no longer names the file as it was opened."""
@@ -125,3 +141,8 @@ class OpenedFile:
                 "reload it: annotations follow their rows",
                 str(self.path),
             )
+
+
+def _close(source: Bytes, fd: int) -> None:
+    source.close()
+    os.close(fd)

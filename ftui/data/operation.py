@@ -1,6 +1,7 @@
 """One line of the journal: crc32 of the JSON in hex, a space, the JSON, a newline.
 
-    5f8a01c2 {"v":1,"id":"..","op":"status","ts":1712924000.5,"who":"anna","row":{"sha":"..","occ":0,"n":12},...}
+    5f8a01c2 {"v":1,"id":"..","op":"status","ts":1712924000.5,"who":"anna",
+              "row":{"sha":"..","occ":0,"n":12},"path":"","before":"undecided","after":"accepted"}
 
 `row` names a row by the SHA-256 of its raw bytes (first 32 hex digits) and how many identical rows came
 before it, so that edits survive re-ordering; `n` is where it was, a hint. Keys a reader does not know are
@@ -80,7 +81,7 @@ class Op:
 
 
 def encode(op: Op) -> bytes:
-    """`op` as one line, newline included. Raises RecursionError for a value nested about 1,000 levels deep."""
+    """`op` as one line, newline included. Raises RecursionError for a value nested 1,000 levels deep."""
     body = _ENCODER.encode(op.to_dict()).encode("ascii")
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
@@ -139,15 +140,9 @@ def _from_dict(fields: dict[str, Any]) -> Op:
         undoes=fields.get("undoes", ""),
     )
     texts = (op.id, op.op, op.who, op.sha, op.path, op.group, op.undoes)
-    numbers = (
-        type(op.occ) is int and type(op.n) is int and isinstance(op.ts, int | float) and math.isfinite(op.ts)
-    )
-    if (
-        fields["v"] != VERSION
-        or not all(isinstance(text, str) for text in texts)
-        or not numbers
-        or not _sensible(op)
-    ):
+    counted = type(op.occ) is int and type(op.n) is int and op.occ >= 0
+    timed = type(op.ts) in (int, float) and 0 <= op.ts < math.inf
+    if fields["v"] != VERSION or set(map(type, texts)) != {str} or not (counted and timed and _sensible(op)):
         raise ValueError("not an operation of this version")
     return op
 

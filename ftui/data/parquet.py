@@ -23,7 +23,7 @@ _BATCH = 1024  # rows
 
 
 def parquet_rows(fd: int, packed: Iterator[bytes] | None, path: Path, meter: Meter) -> Iterator[bytes]:
-    """One line of JSON a row, about a thousand rows at a time. Raises FtuiError where the file cannot be read.
+    """One line of JSON a row, about a thousand rows at a time. Raises FtuiError for an unreadable file.
 
     packed: the file's bytes where it was compressed as a whole; Parquet is read from its end, so those are
     spooled first.
@@ -59,7 +59,7 @@ def _line(row: dict[str, Any], floats: bool) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has no word for: bytes as text where they are text, else base64; dates and decimals as text."""
+    """What JSON has no word for: bytes as text where they are, else base64; dates and decimals as text."""
     if isinstance(value, bytes):
         try:
             return value.decode("utf-8")

@@ -1,4 +1,4 @@
-"""Finds the rows that annotations belong to: where they were last seen if that still fits, else by content."""
+"""Finds the rows that annotations belong to: where last seen if that still fits, else by content."""
 
 from __future__ import annotations
 

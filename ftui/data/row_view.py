@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ftui.core import shapes
+from ftui.core import shapes, shapes_turns
 from ftui.core.text import one_line
 from ftui.data.annotations import apply_edits
 from ftui.data.facts import BROKEN
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ftui.data.annotations import RowState
     from ftui.data.opened import OpenedFile
 
-_PREVIEW = 200  # characters
+_PREVIEW = 120  # characters
 _LIGHT = 1 << 20  # a row of more bytes than this is summarised without parsing it
 
 
@@ -57,9 +57,11 @@ def summary_of(file: OpenedFile, at: int, raw: bytes, state: RowState | None) ->
         preview = one_line(raw[: _PREVIEW * 16].decode("utf-8", "replace"), _PREVIEW)
     else:
         value, broken, shape = value_of(file, raw, state, exact=False)
-        example = None if broken else shapes.to_example(value, shape)
-        if example is not None:
-            turns, chars, preview = _measure(example)
+        measures = _glance(value, shape)
+        if measures is None and not broken and (example := shapes.to_example(value, shape)):
+            measures = _measure(example)
+        if measures:
+            turns, chars, preview = measures
         else:
             text = raw[: _PREVIEW * 16].decode("utf-8", "replace") if broken else _sketch(value)
             preview = one_line(text, _PREVIEW)
@@ -77,6 +79,26 @@ def summary_of(file: OpenedFile, at: int, raw: bytes, state: RowState | None) ->
         preview,
         broken,
     )
+
+
+def _glance(value: Any, shape: str) -> tuple[int, int, str] | None:
+    """What `_measure` says, for a plain conversation, without making an Example of it; else None."""
+    if shape not in ("messages", "sharegpt") or not isinstance(value, dict):
+        return None
+    turns = value[shapes.turn_key(value)] if shapes.turn_key(value) else None
+    if not isinstance(turns, list) or not value.keys().isdisjoint(shapes.SYSTEM_KEYS):
+        return None
+    chars, first, question = 0, "", ""
+    for turn in turns:
+        said = turn.get("content", turn.get("value")) if isinstance(turn, dict) else None
+        role = turn.get("role", turn.get("from")) if isinstance(said, str) else None
+        if not isinstance(said, str) or not isinstance(role, str) or role == "function_call":
+            return None
+        chars += len(said)
+        if not question and said.strip():
+            first = first or said
+            question = said if shapes_turns.ROLES.get(role.lower()) == "user" else ""
+    return len(turns), chars, one_line(question or first, _PREVIEW)
 
 
 def _measure(example: Example) -> tuple[int, int, str]:

@@ -1,7 +1,7 @@
 """Finds the rows that contain a text, at the speed of the disk: over raw bytes, offsets mapped to rows.
 
-A text is looked for as it would lie in the file: as it is, JSON-escaped (`\\n`, `\\"`, `\\u00e9`), or with CSV's
-doubled quotes. What matches is the whole row, field names included.
+A text is looked for as it would lie in the file: as it is, JSON-escaped (`\\n`, `\\"`, `\\u00e9`), or with
+CSV's doubled quotes. What matches is the whole row, field names included.
 """
 
 from __future__ import annotations

@@ -26,8 +26,11 @@ _HEAD = 64 * 1024
 _LONG_HEAD = 8 << 20  # looked at where the first line is longer than _HEAD
 _BOM = b"\xef\xbb\xbf"
 _BOMS = (
-    (b"\xff\xfe\0\0", "utf-32-le"), (b"\0\0\xfe\xff", "utf-32-be"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"),
-)  # fmt: skip
+    (b"\xff\xfe\0\0", "utf-32-le"),
+    (b"\0\0\xfe\xff", "utf-32-be"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+)
 _OTHERS = {  # what people pick by mistake, and what to do instead
     b"PK\x03\x04": ("a ZIP archive", "unpack it first"),
     b"SQLite format 3": ("an SQLite database", "export a table as CSV or JSONL"),
@@ -146,8 +149,10 @@ def _format(path: Path, source: Bytes) -> Format:
 
 
 def _lines_of(kind: type, lines: list[bytes]) -> bool:
-    """True when the file is one JSON value of `kind` a line: half of the lines can be read as one, or half look
-    like one and some can be read."""
+    """True for one JSON value a line: the first of several is a whole `kind`, or half of them are, or half
+    look so and some are."""
+    if len(lines) > 1 and isinstance(parse_json(lines[0])[0], kind):
+        return True
     first, last = (b"{", b"}") if kind is dict else (b"[", b"]")
     closed = [line for line in lines if line.startswith(first) and line.endswith(last)]
     read = sum(isinstance(parse_json(line)[0], kind) for line in closed)

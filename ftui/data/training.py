@@ -1,4 +1,4 @@
-"""Rows as training sees them: the file with its journal applied, and a fingerprint to record what that was."""
+"""Rows as training sees them: the file with its journal applied, and a fingerprint of what that was."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from threading import Event
 from typing import TYPE_CHECKING
 
 from ftui.core.errors import ModelError
@@ -12,20 +11,17 @@ from ftui.demo.triage import keeps_format
 from ftui.demo.workspace import RECIPE, Ticket, held_out
 from ftui.runs.clients import EngineClient
 from ftui.runs.launch import launch
-from ftui.runs.state import ENDED, run_state, summarize
-from ftui.runs.tail import EventTail
+from ftui.runs.rundir import RunDir
+from ftui.runs.state import list_runs, summarize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
-    from ftui.runs.rundir import RunDir
     from ftui.runs.workspace import Workspace
 
 ASKED = 5
 ENOUGH = 4
 MAX_NEW_TOKENS = 80
-Progress = "Callable[[str, int, int], None]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +46,12 @@ def start_demo_run(workspace: Workspace, steps: int = 0) -> RunDir:
     return launch(workspace, recipe, recipe_path=path)
 
 
-def follow(rundir: RunDir, on_event: Callable[[dict[str, Any]], None], period: float = 0.25) -> str:
-    """Hands every event of a run to `on_event` until the run has ended; returns its state.
-
-    period: seconds between two looks.
-    """
-    tail, pause = EventTail(rundir.events_path), Event()
-    while True:
-        state = run_state(rundir)
-        while events := tail.read():
-            for event in events:
-                on_event(event)
-        if state in ENDED:
-            return state
-        pause.wait(period)
+def living_demo_run(workspace: Workspace) -> RunDir | None:
+    """A demo run that is starting or training in this workspace, to be joined rather than doubled."""
+    for run in list_runs(workspace):
+        if run.active and run.name == RECIPE:
+            return RunDir(run.path)
+    return None
 
 
 def ask_both(

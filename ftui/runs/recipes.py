@@ -85,7 +85,7 @@ def save_recipe(path: Path, recipe: Recipe, *, was: str | None = None) -> str:
         raise FtuiError(
             "the file has changed since you opened it", "save under another name, or open it again", str(path)
         )
-    text = _updated(before, recipe) if before else recipe.to_toml(comments=True)
+    text = text_to_save(before, recipe)
     if text != before:
         _replace(target, text.encode())
     return text
@@ -98,8 +98,13 @@ def _existing(path: Path) -> str:
         return ""  # not a recipe's text: nothing in it to keep
 
 
-def _updated(before: str, recipe: Recipe) -> str:
-    """`before` with the values of `recipe`, or the recipe afresh where that would not read back the same."""
+def text_to_save(before: str, recipe: Recipe) -> str:
+    """What saving `recipe` over a file holding `before` ("" for a new one) will write.
+
+    `before` with the changed values, or the recipe afresh where that would not read back the same.
+    """
+    if not before:
+        return recipe.to_toml(comments=True)
     wanted, default = _flat(recipe.to_dict()), _flat(Recipe().to_dict())
     with suppress(FtuiError):
         written = _flat(parse_text(before))

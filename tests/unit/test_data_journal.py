@@ -73,7 +73,7 @@ def test_an_operation_reads_back_as_it_was_written():
 @pytest.mark.parametrize(
     "fields",
     [{"op": "status", "after": "maybe"}, {"op": "rate", "after": 9}, {"op": "fly"}, {"op": "flag", "after": "yes"},
-     {"op": "undo", "undoes": ""}, {"occ": "0"}, {"ts": float("nan")}, {"op": "tag", "after": 3}],
+     {"op": "undo", "undoes": ""}, {"occ": "0"}, {"occ": -1}, {"ts": float("nan")}, {"ts": -1}, {"sha": 5}, {"op": "tag", "after": 3}],
 )  # fmt: skip
 def test_a_line_that_makes_no_sense_is_counted_not_applied(fields):
     assert decode(encode(op(**fields)).rstrip(b"\n")) == ([], 1)

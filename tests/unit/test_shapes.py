@@ -17,7 +17,9 @@ from ftui.data.pointers import get
 U, A, S = (lambda text, role=role: Message(role, text) for role in ("user", "assistant", "system"))
 ASKED = (U("q"), A("a"))
 CALL = {"name": "find", "arguments": {"x": 1}}
-OPENAI_CALL = json.dumps([{"id": "", "type": "function", "function": {"name": "find", "arguments": '{"x": 1}'}}])
+OPENAI_CALL = json.dumps(
+    [{"id": "", "type": "function", "function": {"name": "find", "arguments": '{"x": 1}'}}]
+)
 
 
 def turns(*pairs: tuple[str, str], keys=("role", "content")) -> list[dict[str, str]]:
@@ -115,7 +117,9 @@ def test_a_row_is_recognised_and_read(value, shape, example):
 
 
 @pytest.mark.parametrize("shape", ["messages", "sharegpt", "alpaca", "prompt_completion"])
-@pytest.mark.parametrize("example", [Example(ASKED), Example((S("s"), *ASKED)), Example((S("s"), *ASKED, U("q2"), A("a2")))])
+@pytest.mark.parametrize(
+    "example", [Example(ASKED), Example((S("s"), *ASKED)), Example((S("s"), *ASKED, U("q2"), A("a2")))]
+)
 def test_a_conversation_survives_every_shape_that_can_hold_it(example, shape):
     row = from_example(example, shape)
     assert recognise(row) == shape
@@ -125,7 +129,12 @@ def test_a_conversation_survives_every_shape_that_can_hold_it(example, shape):
 
 def test_what_only_messages_can_hold_survives_there_and_is_named_elsewhere():
     rich = Example(
-        (U("q"), Message("assistant", "", OPENAI_CALL, reasoning="hm", weight=0.5), Message("tool", "r", "", "1", "find"), A("a")),
+        (
+            U("q"),
+            Message("assistant", "", OPENAI_CALL, reasoning="hm", weight=0.5),
+            Message("tool", "r", "", "1", "find"),
+            A("a"),
+        ),
         tools='[{"name": "find"}]',
     )
     assert to_example(from_example(rich, "messages")) == rich
@@ -192,7 +201,10 @@ def test_every_text_a_person_may_edit_has_a_pointer_that_reaches_it(value):
 
 
 def test_turns_are_labelled_by_role():
-    row = {"messages": [*SAID, {"role": "assistant", "content": [{"type": "text", "value": "x"}]}], "source": "s"}
+    row = {
+        "messages": [*SAID, {"role": "assistant", "content": [{"type": "text", "value": "x"}]}],
+        "source": "s",
+    }
     assert [(found.label, found.pointer) for found in editable(row)] == [
         ("user", "/messages/0/content"),
         ("assistant", "/messages/1/content"),
@@ -201,3 +213,12 @@ def test_turns_are_labelled_by_role():
     ]
     pair = {"prompt": "q", "chosen": SAID[1:], "rejected": {"from": "gpt", "value": "b"}}
     assert [found.label for found in editable(pair)] == ["prompt", "chosen assistant", "rejected assistant"]
+
+
+@pytest.mark.parametrize("value", [case[0] for case in CASES])
+def test_a_glance_at_a_conversation_tells_what_reading_it_does(value):
+    from ftui.data.row_view import _glance, _measure
+
+    glance = _glance(value, recognise(value))
+    example = to_example(value)
+    assert glance is None or (example is not None and glance == _measure(example))

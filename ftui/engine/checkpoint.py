@@ -1,0 +1,165 @@
+"""Checkpoints: all of a run that must survive it being killed.
+
+`checkpoints/step-000040/` holds the adapter in peft's format (so a chat can load it), `optimizer.pt` and
+`state.json`. It is written under another name, synced and renamed, and `complete` is its last file: whatever
+has that name and that file is whole. Nothing else needs saving: the order of the data and every random draw
+follow from the step number (`pack.py`, `train.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import torch
+from peft import PeftModel, set_peft_model_state_dict
+from safetensors.torch import load_file
+
+from ftui.engine.adapter import WEIGHTS, save_adapter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+_PREFIX = "step-"
+_TEMPORARY = ".saving-"
+_COMPLETE = "complete"
+_BEST = "best.json"
+
+
+@dataclass
+class Progress:
+    """How far a run is.
+
+    step: optimizer steps done. tokens, trained_tokens: seen so far, padding left out. micro_batch,
+    checkpointed_layers: what memory allowed. best_loss, best_step, evaluations_since_best: for early stopping
+    and the best checkpoint; best_loss is None before the first evaluation. skipped: updates left out in a row
+    because they were not finite. dtype, attention: decided once, kept when resumed.
+    """
+
+    step: int = 0
+    tokens: int = 0
+    trained_tokens: int = 0
+    micro_batch: int = 0
+    checkpointed_layers: int = 0
+    best_loss: float | None = None
+    best_step: int = 0
+    evaluations_since_best: int = 0
+    skipped: int = 0
+    dtype: str = ""
+    attention: str = ""
+
+
+def save(
+    folder: Path,
+    progress: Progress,
+    model: nn.Module,
+    *,
+    base: Path | str,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    pissa: Path,
+    keep: int,
+) -> Path:
+    """Writes the checkpoint of `progress.step`, then removes all but the newest `keep` and the best.
+
+    Raises OSError when the disk will not take it; nothing half-written is left.
+    """
+    final = folder / f"{_PREFIX}{progress.step:06d}"
+    temporary = folder / f"{_TEMPORARY}{final.name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        save_adapter(model, temporary, base, pissa)
+        torch.save(
+            {"optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}, temporary / "optimizer.pt"
+        )
+        (temporary / "state.json").write_bytes(orjson.dumps(asdict(progress)))
+        for path in temporary.rglob("*"):
+            _sync(path)
+        (temporary / _COMPLETE).touch()
+        _sync(temporary)
+        if final.exists():  # saved again at the same step, on request
+            shutil.rmtree(final)
+        temporary.rename(final)
+        _sync(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    if progress.best_step == progress.step and progress.best_loss is not None:
+        (folder / _BEST).write_bytes(orjson.dumps({"path": final.name, "eval_loss": progress.best_loss}))
+    _prune(folder, keep)
+    return final
+
+
+def newest(folder: Path) -> Path | None:
+    """The newest complete checkpoint, None when there is none. Clears away what a killed save has left."""
+    for path in folder.glob(f"{_TEMPORARY}*"):
+        shutil.rmtree(path, ignore_errors=True)
+    whole = _complete(folder)
+    return whole[-1] if whole else None
+
+
+def best(folder: Path) -> Path | None:
+    """The checkpoint with the lowest evaluation loss, None when there is none."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        path = folder / str(orjson.loads((folder / _BEST).read_bytes())["path"])
+        if (path / _COMPLETE).exists():
+            return path
+    return None
+
+
+def read_progress(path: Path) -> Progress:
+    known = {field.name for field in fields(Progress)}
+    state: dict[str, Any] = orjson.loads((path / "state.json").read_bytes())
+    return Progress(**{name: value for name, value in state.items() if name in known})
+
+
+def load_weights(path: Path, model: nn.Module) -> None:
+    """Puts a checkpoint's trained weights into `model`, bit for bit."""
+    if not isinstance(model, PeftModel):
+        for file in sorted(path.glob("model*.safetensors")):
+            model.load_state_dict(load_file(file), strict=False)
+        model.tie_weights()
+        return
+    weights = load_file(path / WEIGHTS)
+    live = {name.replace(".default.", "."): value for name, value in model.state_dict().items()}
+    for key, value in weights.items():  # PiSSA is saved with what it started from behind it
+        if (shape := live[key].shape) != value.shape:
+            weights[key] = value[tuple(slice(size) for size in shape)].contiguous()
+    set_peft_model_state_dict(model, weights)
+
+
+def load_optimizer(path: Path, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> None:
+    state = torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True)
+    optimizer.load_state_dict(state["optimizer"])
+    scaler.load_state_dict(state["scaler"])
+
+
+def size(path: Path) -> int:
+    """Bytes of a checkpoint on disk."""
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def _complete(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob(f"{_PREFIX}*") if (path / _COMPLETE).exists())
+
+
+def _prune(folder: Path, keep: int) -> None:
+    kept = best(folder)
+    for path in _complete(folder)[:-keep]:
+        if path != kept:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,84 @@
+"""The figures of `step` events: sums over the optimizer steps since the last one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ftui.engine.device import memory
+
+if TYPE_CHECKING:
+    from ftui.engine.checkpoint import Progress
+    from ftui.engine.setup import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One optimizer step.
+
+    nll, correct, entropy: sums over its trained tokens, nll weighted, and `weight` the sum of the weights.
+    padding: the share of its places that were padding. rate: the learning rate.
+    """
+
+    nll: float
+    weight: float
+    correct: float
+    entropy: float
+    grad_norm: float
+    padding: float
+    rate: float
+    seconds: float
+
+
+class Interval:
+    """Steps since the last event. Only steps are timed, not the evaluations and checkpoints between them."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._steps: list[Step] = []
+        self._sequences = self._tokens = self._trained = 0
+        self._flops = 0.0
+        self.status: dict[str, Any] = {}
+
+    def add(self, documents: list[int], step: Step) -> None:
+        rows = self._parts.rows.train
+        lengths, trained = rows.lengths[documents], int(rows.trained[documents].sum())
+        self._steps.append(step)
+        self._sequences += len(documents)
+        self._tokens += int(lengths.sum())
+        self._trained += trained
+        self._flops += self._parts.flops.of(lengths, trained)
+
+    def figures(self, progress: Progress) -> dict[str, Any]:
+        """The fields of a `step` event; begins a new interval and refreshes `status`."""
+        parts, steps, last = self._parts, self._steps, self._steps[-1]
+        seconds = max(1e-9, sum(step.seconds for step in steps))
+        peak = parts.device.peak_flops
+        figures = {
+            "step": progress.step,
+            "steps": parts.total_steps,
+            "loss": sum(step.nll for step in steps) / sum(step.weight for step in steps),
+            "learning_rate": last.rate,
+            "grad_norm": last.grad_norm,
+            "epoch": progress.step / parts.steps.per_epoch,
+            "num_tokens": progress.tokens,
+            "trained_tokens": progress.trained_tokens,
+            "tokens_per_second": self._tokens / seconds,
+            "samples_per_second": self._sequences / seconds,
+            "step_time": seconds / len(steps),
+            "mean_token_accuracy": sum(step.correct for step in steps) / max(1, self._trained),
+            "entropy": sum(step.entropy for step in steps) / max(1, self._trained),
+            "padding_fraction": sum(step.padding for step in steps) / len(steps),
+            "mfu": self._flops / seconds / peak if peak else None,
+            **memory(parts.device),
+        }
+        self.status = {
+            "stage": "train",
+            "step": progress.step,
+            "steps": parts.total_steps,
+            "loss": figures["loss"],
+            "tokens_per_second": figures["tokens_per_second"],
+            "eta_seconds": (parts.total_steps - progress.step) * figures["step_time"],
+        }
+        self._steps, self._sequences, self._tokens, self._trained, self._flops = [], 0, 0, 0, 0.0
+        return figures

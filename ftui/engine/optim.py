@@ -1,0 +1,64 @@
+"""The optimizer and the learning rate of each step."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+from ftui.core.errors import FtuiError
+from ftui.core.schedule import as_steps
+
+if TYPE_CHECKING:
+    from ftui.core.recipe import Recipe
+    from ftui.engine.device import Device
+
+
+def make_optimizer(
+    parameters: list[torch.nn.Parameter], recipe: Recipe, device: Device
+) -> torch.optim.Optimizer:
+    """AdamW as the recipe says; biases and norms (one dimension) do not decay.
+
+    auto: float32 state for an adapter, whose state is small; 8-bit paged state for full fine-tuning on a GPU.
+    """
+    wanted = recipe.training
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": wanted.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    kind = wanted.optimizer
+    if kind == "auto":
+        kind = "paged_adamw_8bit" if recipe.adapter.method == "full" and device.is_cuda else "adamw"
+    if kind == "adamw":
+        return torch.optim.AdamW(groups, lr=wanted.learning_rate, fused=True)
+    import bitsandbytes as bnb
+
+    if kind == "paged_adamw_8bit" and not device.is_cuda:
+        raise FtuiError(
+            "paged optimizers page between a GPU and the host, and there is no GPU",
+            'set it to "auto" or "adamw_8bit"',
+            "training.optimizer",
+        )
+    make = bnb.optim.PagedAdamW8bit if kind == "paged_adamw_8bit" else bnb.optim.AdamW8bit
+    return make(groups, lr=wanted.learning_rate)
+
+
+def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+    """The rate of optimizer step `step` (from 0) of `steps`: a linear warmup, then the scheduler's shape."""
+    wanted = recipe.training
+    warmup = as_steps(wanted.warmup, steps)
+    if step < warmup:
+        return wanted.learning_rate * (step + 1) / (warmup + 1)
+    left = (steps - step) / max(1, steps - warmup)
+    if wanted.scheduler == "linear":
+        return wanted.learning_rate * left
+    if wanted.scheduler == "cosine":
+        return wanted.learning_rate * 0.5 * (1 - math.cos(math.pi * left))
+    return wanted.learning_rate
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate

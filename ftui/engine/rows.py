@@ -1,0 +1,215 @@
+"""Encoded rows on disk: written once a run, read through memory maps, so a dataset may be larger than RAM.
+
+`ids.bin` (int32) and `weights.bin` (float32) hold all documents one after the other, `index.npz` their
+lengths, summed weights and row numbers, a few bytes a document kept in memory. A resumed run reads the same
+files, so it trains on the same tokens even if the dataset has changed since.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import orjson
+
+from ftui.core.errors import FtuiError
+from ftui.data.split import is_validation
+from ftui.data.training import Skipped, read_examples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ftui.core.example import Example
+    from ftui.core.recipe import Recipe
+    from ftui.engine.encode import Encoded, Encoder
+    from ftui.engine.pack import Document
+
+_BATCH = 256
+_INDEX = "index.npz"
+
+
+class Rows:
+    """Encoded documents in a folder that `RowWriter` has finished. Raises FileNotFoundError without one."""
+
+    def __init__(self, folder: Path) -> None:
+        with np.load(folder / _INDEX) as index:
+            self.lengths: np.ndarray = index["lengths"]
+            self.weight_sums: np.ndarray = index["weight_sums"]
+            self.trained: np.ndarray = index["trained"]
+            self.numbers: np.ndarray = index["numbers"]
+        self._starts = np.concatenate([[0], np.cumsum(self.lengths, dtype=np.int64)])
+        empty = len(self.lengths) == 0  # an empty file cannot be mapped
+        self._ids = np.zeros(0, np.int32) if empty else np.memmap(folder / "ids.bin", np.int32, "r")
+        self._weights = (
+            np.zeros(0, np.float32) if empty else np.memmap(folder / "weights.bin", np.float32, "r")
+        )
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, number: int) -> Document:
+        start, end = self._starts[number], self._starts[number + 1]
+        return np.asarray(self._ids[start:end]), np.asarray(self._weights[start:end])
+
+
+class RowWriter:
+    """Writes documents into a temporary folder; `finish` gives it its name, so a torn one is never read."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        self._temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        self._ids = (self._temporary / "ids.bin").open("wb")
+        self._weights = (self._temporary / "weights.bin").open("wb")
+        self._index: list[tuple[int, int, float, int]] = []
+
+    def add(self, number: int, ids: list[int], weights: list[float]) -> None:
+        counts = np.asarray(weights, np.float32)
+        self._ids.write(np.asarray(ids, np.int32).tobytes())
+        self._weights.write(counts.tobytes())
+        self._index.append((number, len(ids), float(counts[1:].sum()), int((counts[1:] > 0).sum())))
+
+    def finish(self) -> None:
+        for file in (self._ids, self._weights):
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
+        numbers, lengths, sums, trained = zip(*self._index, strict=True) if self._index else ((), (), (), ())
+        with (self._temporary / _INDEX).open("wb") as file:
+            np.savez(
+                file,
+                numbers=np.asarray(numbers, np.int64),
+                lengths=np.asarray(lengths, np.int32),
+                weight_sums=np.asarray(sums, np.float64),
+                trained=np.asarray(trained, np.int32),
+            )
+            os.fsync(file.fileno())
+        if self._folder.exists():
+            shutil.rmtree(self._folder)
+        self._temporary.rename(self._folder)
+
+    def discard(self) -> None:
+        with contextlib.suppress(OSError):
+            self._ids.close()
+            self._weights.close()
+        shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+@dataclass
+class Tally:
+    """What became of the rows: `dropped` by reason, and how many were cut short."""
+
+    dropped: Counter[str] = field(default_factory=Counter)
+    truncated: int = 0
+    warnings: Counter[str] = field(default_factory=Counter)
+
+    def to_dict(self) -> dict[str, object]:
+        return {"dropped": dict(self.dropped), "truncated": self.truncated, "warnings": dict(self.warnings)}
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    train: Rows
+    validation: Rows
+    tally: dict[str, object]
+
+
+def prepare(
+    cache: Path,
+    recipe: Recipe,
+    encoder: Callable[[], Encoder],
+    *,
+    train: Path,
+    validation: Path | None,
+    tell: Callable[[int], None],
+) -> Prepared:
+    """The run's encoded rows: from its cache when an earlier attempt made them, else made now.
+
+    encoder: made only when needed. tell: called with the number of rows done so far; what it raises ends the
+    work and leaves nothing behind. Raises FtuiError when nothing is left to train on.
+    """
+    tally_path = cache / "tally.json"
+    if not tally_path.exists():
+        tally = _encode_all(cache, recipe, encoder(), train=train, validation=validation, tell=tell)
+        tally_path.write_bytes(orjson.dumps(tally.to_dict()))
+    prepared = Prepared(
+        Rows(cache / "train"), Rows(cache / "validation"), orjson.loads(tally_path.read_bytes())
+    )
+    if not len(prepared.train):
+        tally_path.unlink()
+        reasons = Counter(prepared.tally["dropped"]).most_common(1)
+        why = f": {reasons[0][0]} ({reasons[0][1]} rows)" if reasons else ": the dataset has no rows"
+        raise FtuiError(
+            f"nothing to train on{why}", "`ftui data check` lists what is wrong with it", str(train)
+        )
+    return prepared
+
+
+def _encode_all(
+    cache: Path,
+    recipe: Recipe,
+    encoder: Encoder,
+    *,
+    train: Path,
+    validation: Path | None,
+    tell: Callable[[int], None],
+) -> Tally:
+    tally = Tally()
+    share = recipe.data.validation if isinstance(recipe.data.validation, int | float) else 0
+    writers = {False: RowWriter(cache / "train"), True: RowWriter(cache / "validation")}
+    sources = [(train, False)] + ([(validation, True)] if validation else [])
+    done = 0
+    try:
+        for path, held_back in sources:
+            skipped: list[Skipped] = []
+            examples = read_examples(path, recipe.data.only, skipped)
+            for numbered in batched(examples, _BATCH):
+                encoded = encoder.encode_batch([example for _, example in numbered])
+                for (number, example), row in zip(numbered, encoded, strict=True):
+                    side = held_back or (
+                        share > 0 and is_validation(row_key(example), share, recipe.data.seed)
+                    )
+                    _keep(writers[side], number, row, encoder, tally)
+                done += len(numbered)
+                tell(done)
+            tally.dropped.update(row.reason for row in skipped)
+        for writer in writers.values():
+            writer.finish()
+    except BaseException:
+        for writer in writers.values():
+            writer.discard()
+        raise
+    return tally
+
+
+def _keep(writer: RowWriter, number: int, row: Encoded, encoder: Encoder, tally: Tally) -> None:
+    tally.warnings.update(row.warnings)
+    if row.dropped:
+        tally.dropped[row.dropped] += 1
+        return
+    tally.truncated += row.truncated > 0
+    for start in range(0, len(row.ids), encoder.max_length):
+        ids, weights = (
+            row.ids[start : start + encoder.max_length],
+            row.weights[start : start + encoder.max_length],
+        )
+        if any(weights[1:]):
+            writer.add(number, ids, weights)
+
+
+def row_key(example: Example) -> bytes:
+    """What decides the side of the validation split: the example itself, so equal rows stay together."""
+    return orjson.dumps(example.to_dict(), option=orjson.OPT_SORT_KEYS)
+
+
+def batched(items: Iterator[tuple[int, Example]], size: int) -> Iterator[list[tuple[int, Example]]]:
+    while batch := list(itertools.islice(items, size)):
+        yield batch

@@ -1,0 +1,194 @@
+"""What a run says while it works: events, the status file, and trackers such as TensorBoard."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from ftui.core.errors import FtuiError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ftui.core.recipe import Recipe
+    from ftui.runs.rundir import EventWriter, RunDir
+
+_HEARTBEAT_SECONDS = 5.0
+_PROGRESS_SECONDS = 0.5
+_STATUS_SECONDS = 1.0
+
+
+class StopRequested(Exception):
+    """Somebody asked for a graceful stop; `reason` says how."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Control:
+    """What is asked of the trainer: by files in `control/`, by SIGTERM, or by ctrl+c."""
+
+    def __init__(self, rundir: RunDir) -> None:
+        self._rundir = rundir
+        self._signal = ""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._remember)
+
+    def _remember(self, number: int, _frame: object) -> None:
+        self._signal = signal.Signals(number).name
+
+    @property
+    def stopping(self) -> bool:
+        return bool(self._signal) or "stop" in self._rundir.requests()
+
+    def check(self) -> None:
+        """Raises StopRequested when a stop has been asked for. Costs a directory listing."""
+        if self._signal:
+            raise StopRequested(f"{self._signal} received")
+        if "stop" in self._rundir.requests():
+            raise StopRequested("stop requested")
+
+    def take_checkpoint_request(self) -> bool:
+        if "checkpoint" not in self._rundir.requests():
+            return False
+        self._rundir.clear("checkpoint")
+        return True
+
+
+class Reporter:
+    """Writes events, keeps status.json fresh, feeds the trackers."""
+
+    def __init__(self, rundir: RunDir, writer: EventWriter, trackers: list[Any]) -> None:
+        self._rundir = rundir
+        self._writer = writer
+        self._trackers = trackers
+        self._progress_due = 0.0
+        self._status_due = 0.0
+        self.status: dict[str, Any] = {}
+
+    def emit(self, kind: str, **fields: Any) -> None:
+        self._writer.emit(kind, **fields)
+        if kind in ("step", "eval"):
+            step = int(fields["step"])
+            numbers = {name: value for name, value in fields.items() if isinstance(value, int | float)}
+            for tracker in self._trackers:
+                tracker.log(step, numbers)
+
+    def notice(self, message: str, hint: str = "", level: str = "warning") -> None:
+        self.emit("notice", level=level, message=message, hint=hint)
+
+    def progress(self, stage: str, done: int = 0, total: int = 0, unit: str = "", note: str = "") -> None:
+        """A progress event, at most two a second; the first and the last of a stage always pass."""
+        now = time.monotonic()
+        if now < self._progress_due and 0 < done < (total or done + 1):
+            return
+        self._progress_due = now + _PROGRESS_SECONDS
+        self.emit("progress", stage=stage, done=done, total=total, unit=unit, note=note)
+        self.show(stage=stage)
+
+    def show(self, **fields: Any) -> None:
+        """Updates status.json, at most once a second."""
+        self.status.update(fields)
+        now = time.monotonic()
+        if now >= self._status_due:
+            self._status_due = now + _STATUS_SECONDS
+            self._rundir.write_status(**self.status)
+
+    @contextlib.contextmanager
+    def phase(self, stage: str) -> Iterator[None]:
+        """Heartbeats while one long call runs that cannot report by itself."""
+        done = threading.Event()
+
+        def beat() -> None:
+            while not done.wait(_HEARTBEAT_SECONDS):
+                self._writer.emit("heartbeat", stage=stage)
+
+        thread = threading.Thread(target=beat, name=f"heartbeat {stage}", daemon=True)
+        thread.start()
+        self.show(stage=stage)
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def close(self) -> None:
+        self._rundir.write_status(**self.status)
+        for tracker in self._trackers:
+            tracker.close()
+
+
+def open_trackers(recipe: Recipe, rundir: RunDir) -> list[Any]:
+    """The trackers of `logging.report_to`. Raises FtuiError when one is not installed."""
+    packages = {
+        "tensorboard": ("tensorboard", _TensorBoard),
+        "wandb": ("wandb", _Wandb),
+        "mlflow": ("mlflow", _Mlflow),
+    }
+    for name in recipe.logging.report_to:
+        if importlib.util.find_spec(packages[name][0]) is None:
+            raise FtuiError(
+                f"{name} is not installed", f"`pip install {name}`, or leave it out", "logging.report_to"
+            )
+    return [packages[name][1](recipe, rundir) for name in recipe.logging.report_to]
+
+
+class _TensorBoard:
+    def __init__(self, recipe: Recipe, rundir: RunDir) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(str(rundir.path / "tensorboard"))
+        self._writer.add_text("recipe", f"    {recipe.to_toml()}".replace("\n", "\n    "))
+
+    def log(self, step: int, numbers: dict[str, float]) -> None:
+        for name, value in numbers.items():
+            if name not in ("step", "steps"):
+                self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _Wandb:
+    def __init__(self, recipe: Recipe, rundir: RunDir) -> None:
+        import wandb
+
+        self._run = wandb.init(
+            project=os.environ.get("WANDB_PROJECT", "ftui"),
+            name=rundir.id,
+            id=rundir.id,
+            resume="allow",
+            dir=str(rundir.path),
+            config=recipe.model_dump(mode="json"),
+        )
+
+    def log(self, step: int, numbers: dict[str, float]) -> None:
+        self._run.log(numbers, step=step)
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+class _Mlflow:
+    def __init__(self, recipe: Recipe, rundir: RunDir) -> None:
+        import mlflow
+
+        self._mlflow = mlflow
+        mlflow.start_run(run_name=rundir.id)
+        values = recipe.model_dump(mode="json")
+        flat = {
+            f"{s}.{n}": v for s, part in values.items() if isinstance(part, dict) for n, v in part.items()
+        }
+        mlflow.log_params({name: str(value)[:500] for name, value in flat.items()})
+
+    def log(self, step: int, numbers: dict[str, float]) -> None:
+        self._mlflow.log_metrics(numbers, step=step)
+
+    def close(self) -> None:
+        self._mlflow.end_run()

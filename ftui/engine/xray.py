@@ -1,0 +1,254 @@
+"""The encoder server behind `python -m ftui.engine.encode`: JSON lines on stdio.
+
+    -> {"id":1,"op":"xray","model":M,"example":{..},"train_on":..,"max_length":..,"overlong":..,
+        "chat_template":..,"revision":..,"trust_remote_code":..}
+    <- {"id":1,"event":"finished","tokens":[{"id","text","trained","role","special","truncated"}],
+        "trained":n,"total":n,"truncated":n,"eos_trained":bool,"dropped":"","warnings":[..]}
+    -> {"id":2,"op":"lengths","model":M,"path":FILE,"only":..}
+    <- {"id":2,"event":"progress","stage":"encode","done":n,"total":0}*
+       {"id":2,"event":"finished","count","mean","p50","p90","p95","p99","max","over":{length:rows},"refused"}
+    <- {"id":..,"event":"error","kind":"input"|"model","message":..,"hint":..,"where":..}
+
+Only "model" and "example", or "model" and "path", must be given; with "all" true the reply to "lengths" holds
+every length as "lengths". Lives as long as its stdin.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ftui.core.errors import FtuiError, ModelError
+from ftui.core.example import Example, Message
+from ftui.core.recipe import parse_recipe
+from ftui.core.text import one_line
+from ftui.engine.encode import OVERLONG, Encoder, Rendered
+from ftui.engine.models import resolve_model
+from ftui.engine.tokenizer import load_tokenizer, stop_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from transformers import PreTrainedTokenizerBase
+
+Tell = Callable[..., None]
+
+_MARKS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+_ENDLESS = 1 << 40
+_BATCH = 256
+
+
+def token_view(example: Example, encoder: Encoder) -> dict[str, Any]:
+    """Every token of `example` as training sees it: the reply to "xray".
+
+    The texts of the tokens, put together, are the text that was tokenised: a character that takes several
+    tokens shows at the first of them.
+    """
+    rendered = encoder.render(example)
+    if isinstance(rendered, str):
+        return {
+            "tokens": [],
+            "trained": 0,
+            "total": 0,
+            "truncated": 0,
+            "eos_trained": False,
+            "dropped": rendered,
+            "warnings": [],
+        }
+    ((ids, offsets),) = encoder.tokenise([rendered])
+    kept = encoder.finish(rendered, ids, offsets)
+    everything = [*kept.ids, *ids[len(kept.ids) :]] if len(kept.ids) < len(ids) else kept.ids
+    roles = _roles(rendered, example, [start for start, _ in offsets])
+    tokens, shown = [], 0
+    for n, id_ in enumerate(everything):
+        if n < len(offsets) and encoder.tokenizer.is_fast:
+            end = max(shown, offsets[n][1])
+            text, shown = rendered.text[shown:end], end
+        else:  # an eos token that the template did not write, or a tokenizer without offsets
+            text = str(encoder.tokenizer.decode([id_]))
+        cut = n >= len(kept.ids) or (kept.dropped == OVERLONG and n >= encoder.max_length)
+        tokens.append(
+            {
+                "id": id_,
+                "text": text,
+                "trained": bool(not kept.dropped and not cut and kept.weights[n]),
+                "role": roles[n] if n < len(roles) else (roles[-1] if roles else ""),
+                "special": id_ in encoder.special,
+                "truncated": cut,
+            }
+        )
+    return {
+        "tokens": tokens,
+        "trained": sum(token["trained"] for token in tokens),
+        "total": len(tokens),
+        "truncated": sum(token["truncated"] for token in tokens),
+        "eos_trained": kept.closed and not kept.dropped,
+        "dropped": kept.dropped,
+        "warnings": list(kept.warnings),
+    }
+
+
+def _roles(rendered: Rendered, example: Example, starts: list[int]) -> list[str]:
+    """Whose each token is: the role of the message whose words it holds, or "template"."""
+    if rendered.raw:
+        return ["text"] * len(starts)
+    stretches: list[tuple[int, int, str]] = []
+    cursor = 0
+    exact = {span.message: span for span, _ in rendered.spans}
+    for number, message in enumerate([*example.messages, *example.chosen]):
+        if span := exact.get(number):
+            stretches.append((span.start, span.end, message.role))
+            cursor = span.end
+            continue
+        said = message.content.strip()
+        at = rendered.text.find(said, cursor) if said else -1
+        if at >= 0:
+            stretches.append((at, at + len(said), message.role))
+            cursor = at + len(said)
+    return [next((role for a, b, role in stretches if a <= start < b), "template") for start in starts]
+
+
+def lengths_view(lengths: list[int], max_length: int = 0) -> dict[str, Any]:
+    """Length statistics: the reply to "lengths"."""
+    if not lengths:
+        return {"count": 0, "mean": 0, **dict.fromkeys(("p50", "p90", "p95", "p99", "max"), 0), "over": {}}
+    array = np.asarray(lengths)
+    marks = sorted({*_MARKS, max_length} - {0})
+    return {
+        "count": len(lengths),
+        "mean": float(array.mean()),
+        **{f"p{p}": int(np.percentile(array, p, method="higher")) for p in (50, 90, 95, 99)},
+        "max": int(array.max()),
+        "over": {str(mark): int((array > mark).sum()) for mark in marks},
+    }
+
+
+def parse_example(value: dict[str, Any]) -> Example:
+    """An Example from its JSON object (`Example.to_dict`). Raises FtuiError."""
+
+    def turns(name: str) -> tuple[Message, ...]:
+        return tuple(Message(**turn) for turn in value.get(name) or ())
+
+    try:
+        return Example(
+            messages=turns("messages"),
+            tools=value.get("tools") or "",
+            chosen=turns("chosen"),
+            rejected=turns("rejected"),
+            label=value.get("label"),
+            text=value.get("text"),
+        )
+    except TypeError as error:
+        raise FtuiError(f"not an example: {error}") from None
+
+
+class _Server:
+    """Answers requests in order; keeps the tokenizer of the last model."""
+
+    def __init__(self, say: Callable[[dict[str, Any]], None]) -> None:
+        self._say = say
+        self._loaded: tuple[tuple[Any, ...], PreTrainedTokenizerBase, list[int]] | None = None
+
+    def answer(self, request: dict[str, Any]) -> None:
+        number = request.get("id")
+
+        def tell(stage: str, done: int, total: int = 0) -> None:
+            self._say({"id": number, "event": "progress", "stage": stage, "done": done, "total": total})
+
+        try:
+            operations = {"xray": self._xray, "lengths": self._lengths}
+            operation = operations.get(str(request.get("op")))
+            if operation is None:
+                raise FtuiError(f"no such operation: {request.get('op')!r}")
+            self._say({"id": number, "event": "finished", **operation(request, tell)})
+        except FtuiError as error:
+            self._fail(number, "model" if isinstance(error, ModelError) else "input", error)
+        except BrokenPipeError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one bad request must not end the server
+            traceback.print_exc()
+            self._fail(number, "model", FtuiError(one_line(f"{type(error).__name__}: {error}", 200)))
+
+    def _fail(self, number: Any, kind: str, error: FtuiError) -> None:
+        fields = {"message": error.message, "hint": error.hint, "where": error.where}
+        self._say({"id": number, "event": "error", "kind": kind, **fields})
+
+    def _encoder(self, request: dict[str, Any], tell: Tell, **policy: Any) -> Encoder:
+        model = {
+            name: request[name]
+            for name in ("revision", "chat_template", "trust_remote_code")
+            if request.get(name)
+        }
+        recipe = parse_recipe({"schema": 1, "model": {"base": str(request.get("model") or "demo"), **model}})
+        key = tuple(sorted(recipe.model.model_dump().items()))
+        if self._loaded is None or self._loaded[0] != key:
+            path = resolve_model(recipe.model.base, recipe.model.revision, tell)
+            self._loaded = (key, load_tokenizer(path, recipe.model), stop_ids(path))
+        return Encoder(self._loaded[1], stop_ids=self._loaded[2], **policy)
+
+    def _xray(self, request: dict[str, Any], tell: Tell) -> dict[str, Any]:
+        policy = {name: request[name] for name in ("train_on", "max_length", "overlong") if request.get(name)}
+        return token_view(parse_example(request.get("example") or {}), self._encoder(request, tell, **policy))
+
+    def _lengths(self, request: dict[str, Any], tell: Tell) -> dict[str, Any]:
+        from ftui.data.training import read_examples
+        from ftui.engine.rows import batched
+
+        encoder = self._encoder(request, tell, train_on="all", max_length=_ENDLESS, overlong="split")
+        lengths: list[int] = []
+        refused = 0
+        due = time.monotonic()
+        for numbered in batched(read_examples(Path(request["path"]), request.get("only") or "all"), _BATCH):
+            rows = list(encoder.encode_batch([example for _, example in numbered]))
+            lengths += [len(row.ids) for row in rows if row.ids]
+            refused += sum(not row.ids for row in rows)
+            if time.monotonic() >= due:
+                tell("encode", len(lengths))
+                due = time.monotonic() + 0.2
+        shown = {"lengths": lengths} if request.get("all") else {}
+        return {**lengths_view(lengths, int(request.get("max_length") or 0)), "refused": refused, **shown}
+
+
+def serve() -> None:
+    """Answers until stdin ends. stdout carries the protocol only; what a library prints goes to stderr."""
+    protocol = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+
+    def say(event: dict[str, Any]) -> None:
+        protocol.write(json.dumps(event, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+
+    server = _Server(say)
+    for request in _requests(say):
+        if request.get("op") == "shutdown":
+            return
+        if request.get("op") != "cancel":  # every request is short, or cancelled by ending the process
+            server.answer(request)
+
+
+def _requests(say: Callable[[dict[str, Any]], None]) -> Iterator[dict[str, Any]]:
+    for line in sys.stdin.buffer:
+        try:
+            request = json.loads(line)
+        except ValueError:
+            request = None
+        if isinstance(request, dict):
+            yield request
+        elif line.strip():
+            say(
+                {
+                    "id": None,
+                    "event": "error",
+                    "kind": "input",
+                    "message": "not a JSON object",
+                    "hint": "",
+                    "where": "",
+                }
+            )

@@ -1,0 +1,353 @@
+"""One dataset on the desk: what is read and written for the Data pane, off the screen's thread.
+
+Two threads. Writes go through one queue, so that no key press overtakes another, and are reported only after
+the disk has them; reads go through another, so that a slow disk under the journal does not stop the reading.
+Results come back as the messages below, with frozen snapshots in them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from textual.message import Message
+
+from ftui.core.errors import FtuiError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from ftui.data.actions import Action
+    from ftui.data.dataset import Dataset
+    from ftui.data.operation import Op
+    from ftui.data.rows import Counts, Row, RowSummary
+
+_PROGRESS_SECONDS = 0.1
+_PACE_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the borders say of a dataset. rows: known so far; complete: whether that is all of them."""
+
+    path: Path
+    rows: int
+    complete: bool
+    checked: bool
+    counts: Counts
+    shape: str
+    notices: tuple[str, ...] = ()
+
+
+class DeskMessage(Message):
+    """Something the desk has done. desk: which one, since another dataset may have been opened meanwhile."""
+
+    def __init__(self, desk: DatasetDesk) -> None:
+        super().__init__()
+        self.desk = desk
+
+
+class Opened(DeskMessage):
+    def __init__(self, desk: DatasetDesk, facts: Facts, page: list[RowSummary]) -> None:
+        super().__init__(desk)
+        self.facts, self.page = facts, page
+
+
+class PageRead(DeskMessage):
+    def __init__(self, desk: DatasetDesk, page: list[RowSummary]) -> None:
+        super().__init__(desk)
+        self.page = page
+
+
+class RowRead(DeskMessage):
+    def __init__(self, desk: DatasetDesk, row: Row, ops: list[Op]) -> None:
+        super().__init__(desk)
+        self.row, self.ops = row, ops
+
+
+class Building(DeskMessage):
+    """The index grows: share is 0 to 1."""
+
+    def __init__(self, desk: DatasetDesk, facts: Facts, share: float) -> None:
+        super().__init__(desk)
+        self.facts, self.share = facts, share
+
+
+class Written(DeskMessage):
+    """Operations are on the disk.
+
+    numbers: the rows they changed; page: those rows as they are now; what: words to say; ticket: as `write`
+    gave it, 0 for an undo.
+    """
+
+    def __init__(
+        self,
+        desk: DatasetDesk,
+        facts: Facts,
+        numbers: list[int],
+        page: list[RowSummary],
+        what: str,
+        ticket: int,
+    ) -> None:
+        super().__init__(desk)
+        self.facts, self.numbers, self.page = facts, numbers, page
+        self.what, self.ticket = what, ticket
+
+
+class Refused(DeskMessage):
+    """Nothing was written. number: the row it was meant for; ticket: as in Written; 0 for an undo."""
+
+    def __init__(self, desk: DatasetDesk, error: FtuiError, number: int = 0, ticket: int = 0) -> None:
+        super().__init__(desk)
+        self.error, self.number, self.ticket = error, number, ticket
+
+
+class Failed(DeskMessage):
+    """Reading went wrong: the file is gone, or was changed."""
+
+    def __init__(self, desk: DatasetDesk, error: FtuiError) -> None:
+        super().__init__(desk)
+        self.error = error
+
+
+class Changed(DeskMessage):
+    """Somebody else annotated, or the file was replaced: everything shown is to be read again."""
+
+    def __init__(self, desk: DatasetDesk, facts: Facts) -> None:
+        super().__init__(desk)
+        self.facts = facts
+
+
+class DatasetDesk:
+    """A dataset and its two threads. Every method returns at once; `post` gets the messages.
+
+    dataset is set once `Opened` was posted.
+    """
+
+    def __init__(self, path: Path, post: Callable[[Message], Any]) -> None:
+        self.path = path
+        self.dataset: Dataset | None = None
+        self._post = post
+        self._reads = ThreadPoolExecutor(1, "ftui-read")
+        self._writes = ThreadPoolExecutor(1, "ftui-write")
+        self._background = ThreadPoolExecutor(1, "ftui-index")
+        self._wanted_row = 0
+        self._wanted_page: tuple[int, int] = (0, 0)
+        self._looking = False
+        self._tickets = 0
+        self._closed = False
+        self.pace = Pace()
+
+    def open(self, rows: int) -> None:
+        """Opens the file and reads its first `rows` rows; then builds the index."""
+        self._submit(self._reads, self._guard, self._open, rows)
+
+    def want_page(self, start: int, count: int) -> None:
+        """Rows for the list; only the latest wish is read."""
+        self._wanted_page = (start, count)
+        self._submit(self._reads, self._guard, self._read_page, (start, count))
+
+    def want_row(self, number: int) -> None:
+        """A row to read; only the latest wish is read."""
+        self._wanted_row = number
+        self._submit(self._reads, self._guard, self._read_row, number)
+
+    def write(self, number: int, action: Action, what: str = "") -> int:
+        """Queues one action on one row; its ticket. what: the words to say when it is done."""
+        self._tickets += 1
+        self._submit(self._writes, self._write, number, action, what, self._tickets)
+        return self._tickets
+
+    def undo(self) -> None:
+        """Queues taking back the latest action."""
+        self._submit(self._writes, self._undo)
+
+    def look_again(self) -> None:
+        """Looks for other annotators' work and a changed file, unless a look is under way."""
+        if not self._looking and self.dataset is not None:
+            self._looking = True
+            self._submit(self._background, self._guard, self._look)
+
+    def close(self) -> None:
+        """Stops reading and waits until what was decided is written."""
+        self._closed = True
+        self._reads.shutdown(wait=False, cancel_futures=True)
+        self._background.shutdown(wait=True, cancel_futures=True)
+        self._writes.shutdown(wait=True)
+        if self.dataset is not None:
+            self.dataset.close()
+
+    # -- on the threads ----------------------------------------------------------------------------
+
+    def _submit(self, threads: ThreadPoolExecutor, work: Callable[..., None], *arguments: Any) -> None:
+        if not self._closed:
+            threads.submit(work, *arguments).add_done_callback(self._report_a_bug)
+
+    def _report_a_bug(self, future: Future[None]) -> None:
+        """A fault of ours must not vanish in a thread."""
+        if not future.cancelled() and (error := future.exception()) is not None:
+            hint = "this is a fault in ftui: please report it"
+            self._post(Failed(self, FtuiError(f"{type(error).__name__}: {error}", hint, str(self.path))))
+
+    def _guard(self, work: Callable[..., None], *arguments: Any) -> None:
+        if self._closed:
+            return
+        try:
+            work(*arguments)
+        except FtuiError as error:
+            self._explain(error)
+        except OSError as error:
+            self._explain(FtuiError(f"cannot be read: {error.strerror or error}", "", str(self.path)))
+
+    def _explain(self, error: FtuiError) -> None:
+        """A file that was replaced under our hands is read again rather than complained about."""
+        try:
+            if self.dataset is not None and self.dataset.refresh():
+                self._tell_changed()
+                return
+        except (FtuiError, OSError) as second:
+            error = second if isinstance(second, FtuiError) else error
+        self._post(Failed(self, error))
+
+    def _open(self, rows: int) -> None:
+        from ftui.data.dataset import Dataset
+
+        dataset = Dataset.open(self.path)
+        page = dataset.summaries(1, rows)
+        self.dataset = dataset
+        self._post(Opened(self, self._facts(), page))
+        self._submit(self._background, self._guard, self._build)
+
+    def _build(self) -> None:
+        dataset, told = self._open_dataset(), 0.0
+
+        def progress(done: int, total: int) -> None:
+            nonlocal told
+            now = time.monotonic()
+            if now - told >= _PROGRESS_SECONDS:
+                told = now
+                self._post(Building(self, self._facts(), done / max(1, total)))
+
+        dataset.build(progress, lambda: self._closed)
+        if not self._closed:
+            self._post(Building(self, self._facts(), 1.0))
+
+    def _read_page(self, wish: tuple[int, int]) -> None:
+        if wish == self._wanted_page:
+            self._post(PageRead(self, self._open_dataset().summaries(*wish)))
+
+    def _read_row(self, number: int) -> None:
+        if number == self._wanted_row:
+            dataset = self._open_dataset()
+            self._post(RowRead(self, dataset.row(number), dataset.annotations(number)))
+
+    def _write(self, number: int, action: Action, what: str, ticket: int) -> None:
+        try:
+            self._open_dataset().annotate(number, action)
+            self.pace.decided(action)
+            self._tell_written([number], what, ticket)
+        except FtuiError as error:
+            self._post(Refused(self, error, number, ticket))
+        except OSError as error:
+            self._post(Refused(self, _disk_error(error, self.path), number, ticket))
+
+    def _undo(self) -> None:
+        dataset = self._open_dataset()
+        try:
+            undone = dataset.undo()
+            if not undone:
+                self._post(Refused(self, FtuiError("nothing to undo")))
+                return
+            self.pace.undone(undone)
+            numbers = [op.n for op in undone]
+            self._tell_written(numbers, f"undid {describe(undone[0])} on row {numbers[0]:,}")
+        except FtuiError as error:
+            self._post(Refused(self, error))
+        except OSError as error:
+            self._post(Refused(self, _disk_error(error, self.path)))
+
+    def _tell_written(self, numbers: list[int], what: str, ticket: int = 0) -> None:
+        dataset = self._open_dataset()
+        page = [summary for number in numbers[:100] for summary in dataset.summaries(number, 1)]
+        self._post(Written(self, self._facts(), numbers, page, what, ticket))
+
+    def _look(self) -> None:
+        try:
+            if self._open_dataset().refresh():
+                self._tell_changed()
+        finally:
+            self._looking = False
+
+    def _tell_changed(self) -> None:
+        self._post(Changed(self, self._facts()))
+        if not self._open_dataset().checked:
+            self._submit(self._background, self._guard, self._build)
+
+    def _facts(self) -> Facts:
+        dataset = self._open_dataset()
+        return Facts(
+            self.path,
+            dataset.rows_known,
+            dataset.complete,
+            dataset.checked,
+            dataset.counts(),
+            dataset.shape,
+            dataset.notices,
+        )
+
+    def _open_dataset(self) -> Dataset:
+        assert self.dataset is not None, "a dataset is read only after it was opened"
+        return self.dataset
+
+
+class Pace:
+    """Decisions a minute in this session, over the last ten minutes of it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._times: deque[float] = deque()
+
+    def decided(self, action: Action) -> None:
+        if action.kind == "status":
+            self._times.append(self._clock())
+
+    def undone(self, ops: list[Op]) -> None:
+        for op in ops:
+            if op.op == "status" and self._times:
+                self._times.pop()
+
+    def per_minute(self) -> float | None:
+        """None until there is enough to tell."""
+        now = self._clock()
+        while self._times and now - self._times[0] > _PACE_SECONDS:
+            self._times.popleft()
+        if len(self._times) < 3:
+            return None
+        return 60.0 * (len(self._times) - 1) / max(1.0, self._times[-1] - self._times[0])
+
+
+def describe(op: Op) -> str:
+    """An operation in two words, as a person would say it."""
+    match op.op:
+        case "status":
+            return {"accepted": "accept", "rejected": "reject"}.get(op.after, "a decision")
+        case "flag":
+            return "flag" if op.after else "unflag"
+        case "rate":
+            return "a rating"
+        case "tag" | "untag":
+            return f"{op.op} {op.after}"
+        case "note":
+            return "a note"
+        case "delete" | "restore":
+            return op.op
+    return "an edit"
+
+
+def _disk_error(error: OSError, path: Path) -> FtuiError:
+    return FtuiError(f"not saved: {error.strerror or error}", "do it again when the disk is back", str(path))

@@ -1,0 +1,107 @@
+"""What every pane shares: the title line above, the strip and the key line below.
+
+A pane subclasses PaneScreen and writes:
+
+    class TrainScreen(PaneScreen):
+        PANE = "train"
+        BINDINGS = [Binding("s", "stop", "stop+save", id="train.stop"), ...]   # every binding has an id: keys can be rebound
+        def compose_body(self) -> ComposeResult: ...
+        def receive_pulse(self, pulse: Pulse) -> None: super().receive_pulse(pulse); ...   # once a second while showing
+
+Rules: widgets do no I/O (snapshot in, Message out); slow work is `self.run_worker(fn, thread=True,
+exclusive=True, group=..., exit_on_error=False)` with the result posted as a Message; every str from data goes
+through core.text.sanitize and is shown as Content/Text, never as markup; colours by meaning from $dim,
+$accent, $good, $warning, $bad, $special, $eval or `themes.palette(app)`; FtuiError is shown with `self.say_error(error)`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.screen import Screen
+
+from ftui.core.text import sanitize
+from ftui.ui.widgets.keybar import KeyBar
+from ftui.ui.widgets.strip import Strip
+from ftui.ui.widgets.titlebar import TitleBar
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from ftui.core.errors import FtuiError
+    from ftui.ui.app import FtuiApp
+    from ftui.ui.pulse import Pulse
+    from ftui.ui.widgets.prompt_line import Question
+
+
+class PaneScreen(Screen[None]):
+    """A pane: title line, body, strip, key line.
+
+    KEY_OWNERS: widget classes with bindings that are not there from the start (an editor opened later), so
+    that the keys a user has set for them are known.
+    """
+
+    PANE: ClassVar[str] = ""
+    KEY_OWNERS: ClassVar[tuple[type, ...]] = ()
+    app: FtuiApp
+
+    def compose(self) -> ComposeResult:
+        self._fit()
+        yield TitleBar(self.PANE)
+        yield from self.compose_body()
+        yield Strip()
+        yield KeyBar()
+
+    def _fit(self) -> None:
+        """The classes of the breakpoints, before the first layout: else everything is laid out and sent twice."""
+        width, height = self.app.size
+        for points, size in ((self.HORIZONTAL_BREAKPOINTS, width), (self.VERTICAL_BREAKPOINTS, height)):
+            fitting = [point for point in points or () if size >= point[0]]
+            if fitting:
+                self.add_class(max(fitting)[1])
+
+    def compose_body(self) -> ComposeResult:
+        raise NotImplementedError(f"{type(self).__name__} has no body")
+
+    def _on_mount(self, event: Any) -> None:
+        super()._on_mount(event)
+        if self.app.settings.keys:
+            self.call_after_refresh(self.app.check_pane_keys, self)
+
+    def on_screen_resume(self) -> None:
+        self.receive_pulse(self.app.pulse)
+
+    def receive_pulse(self, pulse: Pulse) -> None:
+        """Called once a second while this pane is showing, and when it comes to the front."""
+        for strip in self.query(Strip):  # none any more while the app is closing
+            strip.pulse = pulse
+
+    async def ask(self, question: Question) -> None:
+        """Asks in the place of the key line (`widgets.prompt_line`); an open question is taken back first.
+
+        Await it in an action: the keys typed after the one that asks then go to the question and nowhere else.
+        """
+        for open_question in self.query("Question"):
+            open_question.close()  # type: ignore[attr-defined]
+        keybar = self.query_one(KeyBar)
+        keybar.display = False
+        question.came_from = self.focused
+        await self.mount(question, after=keybar)
+        question.listen()
+
+    @property
+    def asking(self) -> bool:
+        """True while a question is open: keys belong to it."""
+        return bool(self.query("Question"))
+
+    def unsaved(self) -> str:
+        """What would be lost by quitting now, as a person says it; "" when nothing would."""
+        return ""
+
+    def say(self, text: str) -> None:
+        """One line of good news, gone after a moment."""
+        self.notify(sanitize(text), markup=False, timeout=4)
+
+    def say_error(self, error: FtuiError) -> None:
+        """What is wrong, where, and what to do."""
+        self.notify(sanitize(str(error)), severity="error", markup=False, timeout=10)

@@ -1,0 +1,203 @@
+"""The Recipe pane's editing: one editor for all fields, fixes, undo, and finding a field."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from textual import on
+from textual.binding import Binding
+
+from ftui.core.errors import FtuiError
+from ftui.core.findings import Finding
+from ftui.core.recipe import Recipe, fields
+from ftui.core.text import one_line
+from ftui.ui import recipe_desk as desk
+from ftui.ui.screens.recipe_files import RecipeFiles
+from ftui.ui.widgets.field_list import FieldList
+from ftui.ui.widgets.findings_list import FindingsList
+from ftui.ui.widgets.prompt_line import PromptLine
+from ftui.ui.widgets.value_editor import ValueEditor
+
+
+class RecipeEditing(RecipeFiles):
+    """What a person does to the fields. The pane itself is `screens.recipe.RecipeScreen`."""
+
+    BINDINGS: ClassVar[list[Any]] = [
+        Binding("u", "undo", "undo", id="recipe.undo"),
+        Binding("f", "fix", "fix", id="recipe.fix"),
+        Binding("slash", "find", "find field", key_display="/", id="recipe.find"),
+        Binding("a", "all", "all fields", id="recipe.all"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.key: desk.Key | None = None
+        self.findings: list[Finding] = []
+        self.datasets: list[str] = []
+        self.everything = False
+
+    def show_recipe(self, recipe: Recipe) -> None:
+        """Shows what follows from a recipe: the draft, or what it would be with what is being typed."""
+        raise NotImplementedError
+
+    # -- editing
+
+    def change(self, changes: dict[str, Any]) -> bool:
+        try:
+            self.draft.set(changes)
+        except FtuiError as error:
+            self.say_error(error)
+            return False
+        self.show_draft()
+        return True
+
+    def first_error(self) -> str:
+        return next((f"{one.field}: {one.message}" for one in self.findings if one.severity == "error"), "")
+
+    @on(FieldList.Edit)
+    def edit_field(self, message: FieldList.Edit) -> None:
+        field = fields()[message.field]
+        if field.choices:
+            self.step_choice(FieldList.Step(field.name, 1))
+            return
+        form = self.query_one(FieldList)
+        region = form.value_region()
+        if region is not None:
+            text = field.show(self.draft.recipe.get(field.name))
+            offered = {"data.train": self.datasets, "model.base": ["demo"]}.get(field.name, [])
+            self.query_one(ValueEditor).open(field.name, text, region, offered)
+
+    @on(FieldList.Step)
+    def step_choice(self, message: FieldList.Step) -> None:
+        field = fields()[message.field]
+        if field.choices:
+            at = field.choices.index(self.draft.recipe.get(field.name))
+            self.change({field.name: field.choices[(at + message.by) % len(field.choices)]})
+
+    @on(FieldList.Moved)
+    def show_section(self) -> None:
+        self._show_file(self.draft.recipe)
+
+    @on(ValueEditor.Changed)
+    def check_typed(self, event: ValueEditor.Changed) -> None:
+        """While a value is typed: what follows from it, or what is wrong with it."""
+        event.stop()
+        editor = self.query_one(ValueEditor)
+        if not editor.is_open:
+            return
+        try:
+            typed = self.draft.recipe.with_values({editor.field: fields()[editor.field].parse(event.value)})
+        except FtuiError as error:
+            editor.add_class("-wrong")
+            self.query_one(FieldList).show_error(_without_field(error, editor.field))
+            return
+        editor.remove_class("-wrong")
+        self.query_one(FieldList).show_error("")
+        if desk.key_of(typed, self.draft.path) == self.key:
+            self.show_recipe(typed)
+
+    @on(ValueEditor.Take)
+    def take_typed(self, message: ValueEditor.Take) -> None:
+        editor, form = self.query_one(ValueEditor), self.query_one(FieldList)
+        field = fields()[editor.field]
+        if message.text != field.show(self.draft.recipe.get(field.name)):
+            try:
+                self.draft.set({field.name: field.parse(message.text)})
+            except FtuiError as error:
+                form.show_error(_without_field(error, field.name))
+                return
+        self._close_editor()
+        if message.step:
+            form.action_move(message.step)
+            if not fields()[form.cursor].choices and form.cursor != field.name:
+                self.call_after_refresh(form.action_edit)
+
+    @on(ValueEditor.Leave)
+    def leave_editor(self) -> None:
+        self._close_editor()
+
+    def _close_editor(self) -> None:
+        self.query_one(ValueEditor).close()
+        self.query_one(FieldList).focus()
+        self.show_draft()
+
+    # -- findings, undo, finding a field
+
+    @on(FindingsList.Apply)
+    def apply_fix(self, message: FindingsList.Apply) -> None:
+        finding = message.finding
+        if finding.fix:
+            self._apply(finding)
+        elif finding.field in self.query_one(FieldList).fields:
+            self._to_form(finding.field)
+
+    def action_fix(self) -> None:
+        finding = self.query_one(FindingsList).first_fix
+        if finding is None:
+            self.say("no finding has a fix to apply")
+        else:
+            self._apply(finding)
+
+    def _apply(self, finding: Finding) -> None:
+        if self.change(finding.fix):
+            self.query_one(FieldList).go(next(iter(finding.fix)))
+            what = ", ".join(f"{name} = {fields()[name].show(value)}" for name, value in finding.fix.items())
+            self.say(f"{what}; u takes it back")
+
+    def action_undo(self) -> None:
+        if not self.draft.can_undo:
+            self.say("nothing to undo")
+            return
+        names = self.draft.undo()
+        self.show_draft()
+        if len(names) == 1:
+            self._to_form(names[0])
+
+    def action_all(self) -> None:
+        self.everything = not self.everything
+        self.show_recipe(self.draft.recipe)
+
+    async def action_find(self) -> None:
+        names = list(fields())
+        await self.ask(
+            PromptLine(
+                "field",
+                self._go_to,
+                placeholder="a part of its name",
+                suggestions=names,
+                changed=self._glance_at,
+            )
+        )
+
+    def _glance_at(self, typed: str) -> None:
+        """While a name is typed: the first field in sight that fits."""
+        if found := _named(typed, self.query_one(FieldList).fields):
+            self._to_form(found, focus=False)
+
+    def _go_to(self, typed: str) -> None:
+        if found := _named(typed, self.query_one(FieldList).fields) or _named(typed, list(fields())):
+            self._to_form(found)
+        elif typed.strip():
+            self.say(f"no field is called {one_line(typed, 40)}")
+
+    def _to_form(self, field: str, *, focus: bool = True) -> None:
+        """Puts the cursor on a field, shown or not so far."""
+        form = self.query_one(FieldList)
+        if field not in form.fields:
+            self.everything = True
+            self.show_recipe(self.draft.recipe)
+        form.go(field)
+        if focus and form.display:
+            form.focus()
+
+
+def _named(typed: str, names: list[str]) -> str:
+    """The first of `names` that begins with what was typed, or has it somewhere."""
+    typed = typed.strip().lower()
+    fits = (name for name in names if name.rpartition(".")[2].startswith(typed))
+    return (next(fits, "") or next((name for name in names if typed in name), "")) if typed else ""
+
+
+def _without_field(error: FtuiError, field: str) -> str:
+    """The error without the field's name, which is beside it on the screen."""
+    return error.message.removeprefix(f"{field}: ")

@@ -1,0 +1,136 @@
+"""Questions asked in the key line: one line of text, or one key. The pane above stays in sight."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.style import Style
+from rich.text import Text
+from textual.suggester import SuggestFromList
+from textual.widget import Widget
+from textual.widgets import Static
+
+from ftui.ui.themes import palette
+from ftui.ui.widgets.keybar import KeyBar
+from ftui.ui.widgets.safe_input import SafeInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from textual import events
+    from textual.app import ComposeResult
+
+
+class Question(Widget):
+    """What `PaneScreen.ask` puts in the place of the key line; `close` gives it back, and the focus too."""
+
+    came_from: Widget | None = None
+
+    def listen(self) -> None:
+        """Takes the keyboard."""
+        self.focus()
+
+    def close(self) -> None:
+        self.screen.query_one(KeyBar).display = True
+        if self.came_from is not None and self.came_from.is_attached:
+            self.came_from.focus()
+        self.remove()
+
+
+class PromptLine(Question):
+    """Asks for a line of text. enter: `done` gets it and the prompt closes; esc: `cancelled`.
+
+    changed: told of every character. stepped: told of up (-1) and down (+1), for what is being looked for.
+    suggestions: completed with the right arrow key.
+    """
+
+    DEFAULT_CSS = """
+    PromptLine { layout: horizontal; height: 1; background: $panel; }
+    PromptLine > Static { width: auto; padding: 0 1; color: $accent; text-style: bold; }
+    PromptLine > .hint { color: $dim; text-style: none; }
+    PromptLine > SafeInput { width: 1fr; background: $panel; }
+    """
+
+    def __init__(
+        self,
+        label: str,
+        done: Callable[[str], None],
+        *,
+        value: str = "",
+        placeholder: str = "",
+        hint: str = "enter · esc",
+        suggestions: Sequence[str] = (),
+        changed: Callable[[str], None] | None = None,
+        stepped: Callable[[int], None] | None = None,
+        cancelled: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self._label, self._hint = label, hint
+        self._done, self._changed, self._stepped, self._cancelled = done, changed, stepped, cancelled
+        self._input = SafeInput(
+            value,
+            placeholder=placeholder,
+            select_on_focus=False,
+            suggester=SuggestFromList(suggestions, case_sensitive=False) if suggestions else None,
+        )
+
+    def compose(self) -> ComposeResult:
+        yield Static(self._label, markup=False)
+        yield self._input
+        yield Static(self._hint, classes="hint", markup=False)
+
+    def listen(self) -> None:
+        self._input.focus()
+
+    def on_input_changed(self, event: Any) -> None:
+        event.stop()
+        if self._changed:
+            self._changed(event.value)
+
+    def on_input_submitted(self, event: Any) -> None:
+        event.stop()
+        self.close()
+        self._done(event.value)
+
+    def on_key(self, event: events.Key) -> None:
+        if event.key == "escape":
+            event.stop()
+            self.close()
+            if self._cancelled:
+                self._cancelled()
+        elif self._stepped and event.key in ("up", "down"):
+            event.stop()
+            self._stepped(-1 if event.key == "up" else 1)
+        elif event.key in ("tab", "shift+tab"):
+            event.stop()  # the question is answered or taken back first
+
+
+class KeyLine(Question, can_focus=True):
+    """Asks for one key. `done` gets it; esc takes the question back; any other key is ignored."""
+
+    DEFAULT_CSS = "KeyLine { height: 1; background: $panel; }"
+
+    def __init__(self, label: str, choices: Sequence[tuple[str, str]], done: Callable[[str], None]) -> None:
+        super().__init__()
+        self._label, self._choices, self._done = label, choices, done
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        """Every character is an answer or nothing; no binding elsewhere may have it."""
+        return character is not None and character.isprintable()
+
+    def render(self) -> Text:
+        colors = palette(self.app)
+        line = Text(no_wrap=True, end="")
+        line.append(f" {self._label}   ", Style(color=colors.accent, bold=True))
+        for key, word in (*self._choices, ("esc", "back")):
+            line.append(key, Style(color=colors.accent, bold=True))
+            line.append(f" {word}  " if word else "  ", Style(color=colors.dim))
+        return line
+
+    def on_key(self, event: events.Key) -> None:
+        event.stop()
+        event.prevent_default()
+        if event.key == "escape" or event.character in {key for key, _ in self._choices}:
+            self.close()
+            if event.key != "escape":
+                self._done(event.character or "")

@@ -1,0 +1,265 @@
+"""The rows of a dataset as a list of any length: only the lines in sight exist.
+
+Given summaries, it draws them; what it lacks it asks for with `Needed`. It reads nothing itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from ftui.ui.bindings import ordered
+from ftui.ui.reading import short_shape
+from ftui.ui.themes import palette
+from ftui.ui.widgets.page import highlight
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual import events
+
+    from ftui.data.rows import RowSummary
+    from ftui.ui.themes import Palette
+
+_KEPT = 4096  # summaries kept in memory
+_SHAPE_WIDTH = 7
+_ROOM_FOR_SHAPES = 44  # columns from which on the shape is shown
+
+# A row's marks: what was decided, and what else there is to know. Palette colour beside each.
+_STATUS = {"accepted": ("✓", "good"), "rejected": ("✗", "bad"), "undecided": ("·", "border")}
+
+
+class RowList(ScrollView, can_focus=True):
+    """Rows 1 to `total`, one of them under the cursor."""
+
+    DEFAULT_CSS = "RowList { overflow-x: hidden; scrollbar-size-vertical: 1; }"
+
+    BINDINGS: ClassVar[list[Any]] = [
+        ordered("up,k", "move(-1)", "row up", id="data.up"),
+        ordered("down,j", "move(1)", "row down", id="data.down"),
+        ordered("pageup,ctrl+b", "page(-1)", "page up", id="data.pageup"),
+        ordered("pagedown,ctrl+f", "page(1)", "page down", id="data.pagedown"),
+        ordered("home", "go(1)", "first row", id="data.first"),
+        ordered("end,G", "go(-1)", "last row", id="data.last"),
+    ]
+
+    cursor: reactive[int] = reactive(1, repaint=False)
+    total: reactive[int] = reactive(0, repaint=False)
+
+    class Moved(Message):
+        """The cursor is on another row."""
+
+        def __init__(self, number: int) -> None:
+            super().__init__()
+            self.number = number
+
+    class Needed(Message):
+        """Rows to be supplied."""
+
+        def __init__(self, start: int, count: int) -> None:
+            super().__init__()
+            self.start, self.count = start, count
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._rows: dict[int, RowSummary] = {}
+        self._pending: set[int] = set()
+        self._matches: frozenset[int] = frozenset()
+        self._text = ""
+        self._asked: tuple[int, int] = (0, 0)
+
+    # -- what is shown -----------------------------------------------------------------------------
+
+    def supply(self, page: Iterable[RowSummary]) -> None:
+        """Takes summaries, new or changed, and draws those in sight."""
+        if len(self._rows) > _KEPT:
+            near = range(self.cursor - _KEPT // 4, self.cursor + _KEPT // 4)
+            self._rows = {number: row for number, row in self._rows.items() if number in near}
+        for row in page:
+            changed = self._rows.get(row.number) != row or row.number in self._pending
+            self._rows[row.number] = row
+            self._pending.discard(row.number)
+            if changed:
+                self._redraw(row.number)
+
+    def forget(self) -> None:
+        """Drops every summary: the rows are to be read again."""
+        self._rows.clear()
+        self._pending.clear()
+        self._asked = (0, 0)
+        self.refresh()
+        self._require()
+
+    def row(self, number: int) -> RowSummary | None:
+        return self._rows.get(number)
+
+    def wait_for(self, number: int) -> None:
+        """Marks a row whose decision is on its way to the disk."""
+        self._pending.add(number)
+        self._redraw(number)
+
+    def settle(self, number: int) -> None:
+        """Takes the mark of `wait_for` away."""
+        self._pending.discard(number)
+        self._redraw(number)
+
+    def mark_matches(self, numbers: Iterable[int], text: str) -> None:
+        """Makes found rows and the text that was looked for stand out."""
+        self._matches, self._text = frozenset(numbers), text
+        self.refresh()
+
+    def watch_total(self, total: int) -> None:
+        self.virtual_size = Size(self.size.width, total)
+        if self.cursor > total > 0:
+            self.cursor = total
+        self.refresh()
+        self._require()
+
+    # -- the cursor --------------------------------------------------------------------------------
+
+    def validate_cursor(self, number: int) -> int:
+        return max(1, min(number, self.total)) if self.total else 1
+
+    def watch_cursor(self, old: int, new: int) -> None:
+        self._redraw(old)
+        self._redraw(new)
+        self._show_cursor()
+        self.post_message(self.Moved(new))
+
+    def _show_cursor(self) -> None:
+        height = self.scrollable_content_region.height
+        if not height:
+            return
+        line, top = self.cursor - 1, round(self.scroll_y)
+        if line < top or line >= top + height:
+            far = line < top - height or line > top + 2 * height
+            wanted = line - height // 2 if far else line if line < top else line - height + 1
+            self.scroll_to(y=max(0, wanted), animate=False, force=True)
+
+    def action_move(self, step: int) -> None:
+        self.cursor += step
+
+    def action_page(self, step: int) -> None:
+        self.cursor += step * max(1, self.scrollable_content_region.height - 1)
+
+    def action_go(self, number: int) -> None:
+        self.cursor = number if number > 0 else self.total
+
+    def on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self)
+        if offset is not None and (number := offset.y + round(self.scroll_y) + 1) <= self.total:
+            self.cursor = number
+
+    # -- asking for rows ---------------------------------------------------------------------------
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._require()
+
+    def on_resize(self) -> None:
+        self.virtual_size = Size(self.size.width, self.total)
+        self._show_cursor()
+        self._require()
+
+    def _require(self) -> None:
+        """Asks for what is in sight, and a page around it, unless it is here or on its way."""
+        height = self.scrollable_content_region.height
+        top = round(self.scroll_y) + 1
+        if not height or not self.total:
+            return
+        if all(number in self._rows for number in range(top, min(top + height, self.total + 1))):
+            ahead = (top - height // 2, top + height + height // 2)
+            if all(number in self._rows for number in ahead if 1 <= number <= self.total):
+                return
+        start = max(1, top - height)
+        wish = (start, min(3 * height, self.total - start + 1))
+        if wish != self._asked:
+            self._asked = wish
+            self.post_message(self.Needed(*wish))
+
+    # -- drawing -----------------------------------------------------------------------------------
+
+    def _redraw(self, number: int) -> None:
+        line = number - 1 - round(self.scroll_y)
+        if 0 <= line < self.size.height:
+            self.refresh(Region(0, line, self.size.width, 1))
+
+    def render_line(self, y: int) -> Strip:
+        number = y + self.scroll_offset.y + 1
+        colors = palette(self.app)
+        width = self.scrollable_content_region.width
+        background = Style(bgcolor=colors.background)
+        if number > self.total:
+            return Strip.blank(width, background)
+        if number == self.cursor:
+            background = Style(bgcolor=colors.selection if self.has_focus else colors.panel)
+        row = self._rows.get(number)
+        parts = self._waiting_line(number, colors) if row is None else self._line(row, colors, width)
+        return Strip(parts).apply_style(background).crop_extend(0, width, background)
+
+    def _waiting_line(self, number: int, colors: Palette) -> list[Segment]:
+        return [Segment(f"    {number:>{self._digits}}  …", Style(color=colors.dim))]
+
+    @property
+    def _digits(self) -> int:
+        return max(3, len(str(self.total)))
+
+    def _line(self, row: RowSummary, colors: Palette, width: int) -> list[Segment]:
+        dim, here = Style(color=colors.dim), row.number == self.cursor
+        found = row.number in self._matches
+        number = (
+            Style(color=colors.accent) if found else Style(color=colors.foreground if here else colors.dim)
+        )
+        quiet = row.deleted or row.status == "rejected"
+        parts = [
+            Segment(" "),
+            self._status(row, colors),
+            self._extra(row, colors),
+            Segment(f" {row.number:>{self._digits}} ", number),
+        ]
+        if row.broken:
+            parts.append(Segment(" broken  ", Style(color=colors.bad)))
+            parts.append(Segment(row.broken, Style(color=colors.foreground)))
+            return parts
+        turns = f"{row.turns}" if row.turns else ""
+        if width >= _ROOM_FOR_SHAPES:
+            shape = f" {short_shape(row.shape):<{_SHAPE_WIDTH - 2}}{turns:>2}"
+            parts.append(Segment(shape, Style(color=colors.special, dim=False)))
+        parts.append(Segment(f" {length(row.chars):>5}  ", dim))
+        text = Style(color=colors.dim if quiet else colors.foreground, strike=row.deleted)
+        found_style = Style(color=colors.background, bgcolor=colors.warning)
+        parts.extend(highlight(row.preview, self._text if found else "", text, found_style))
+        return parts
+
+    def _status(self, row: RowSummary, colors: Palette) -> Segment:
+        if row.number in self._pending:
+            return Segment("◌", Style(color=colors.dim))
+        if row.deleted:
+            return Segment("-", Style(color=colors.dim))
+        if row.broken:
+            return Segment("!", Style(color=colors.bad, bold=True))
+        glyph, color = _STATUS.get(row.status, ("·", "border"))
+        return Segment(glyph, Style(color=getattr(colors, color)))
+
+    def _extra(self, row: RowSummary, colors: Palette) -> Segment:
+        if row.flagged:
+            return Segment("▪", Style(color=colors.warning))
+        if row.edited:
+            return Segment("◐", Style(color=colors.accent))
+        return Segment(" ")
+
+
+def length(characters: int) -> str:
+    """A number of characters in at most five: 118, 9,999, 12k, 3.4M."""
+    if characters < 10_000:
+        return f"{characters}"
+    if characters < 1_000_000:
+        return f"{characters // 1000}k"
+    return f"{characters / 1e6:.1f}M"

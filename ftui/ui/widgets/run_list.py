@@ -1,0 +1,184 @@
+"""The runs of the workspace, newest first: two lines each, what it is and how it goes."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import Binding
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from ftui.core.text import one_line
+from ftui.ui.themes import palette
+from ftui.ui.widgets import figures
+from ftui.ui.widgets.captions import set_subtitle, set_title
+
+if TYPE_CHECKING:
+    from textual import events
+
+    from ftui.runs.state import RunSummary
+
+LINES_EACH = 2
+_Row = tuple[tuple[str, str, bool], ...]  # (text, palette colour, bold) pieces of one line
+
+
+class RunList(ScrollView, can_focus=True):
+    """Chooses a run; posts Chosen when the choice changes."""
+
+    DEFAULT_CSS = "RunList { overflow-x: hidden; scrollbar-size-vertical: 1; }"
+    BINDINGS: ClassVar[list[Any]] = [
+        Binding("up,k", "move(-1)", "previous run", show=False, id="train.previous"),
+        Binding("down,j", "move(1)", "next run", show=False, id="train.next"),
+        Binding("home,g", "move(-1000000)", "newest run", show=False, id="train.newest"),
+        Binding("end,G", "move(1000000)", "oldest run", show=False, id="train.oldest"),
+    ]
+
+    class Chosen(Message):
+        """The user (or the arrival of the first run) chose a run."""
+
+        def __init__(self, run: RunSummary) -> None:
+            super().__init__()
+            self.run = run
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, classes="panel")
+        self._runs: tuple[RunSummary, ...] = ()
+        self._rows: list[_Row] = []
+        self._chosen = ""
+        self._announced = ""
+
+    def on_mount(self) -> None:
+        set_title(self, "runs")
+
+    @property
+    def chosen(self) -> RunSummary | None:
+        return next((run for run in self._runs if run.id == self._chosen), None)
+
+    def show(self, runs: tuple[RunSummary, ...]) -> None:
+        """The runs as they are now; a run that begins while the newest is chosen is followed."""
+        newest_before = self._runs[0].id if self._runs else ""
+        self._runs = runs
+        self._layout_rows()
+        self._caption()
+        if runs and (self.chosen is None or (self._chosen == newest_before != runs[0].id)):
+            self._choose(0)
+
+    def announce(self, text: str) -> None:
+        """Says `text` in the border, such as a countdown, until it is called with ""."""
+        self._announced = text
+        self._caption()
+
+    def choose(self, run_id: str) -> None:
+        """Moves the choice to a run, if it is listed."""
+        for index, run in enumerate(self._runs):
+            if run.id == run_id:
+                self._choose(index)
+
+    def action_move(self, by: int) -> None:
+        if self._runs:
+            self._choose(max(0, min(len(self._runs) - 1, self._index() + by)))
+
+    def on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self)
+        if offset is not None:
+            index = (offset.y + self.scroll_offset.y) // LINES_EACH
+            if index < len(self._runs):
+                self._choose(index)
+
+    def on_resize(self) -> None:
+        self._layout_rows()
+
+    def on_focus(self) -> None:
+        self.refresh()
+
+    def on_blur(self) -> None:
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        width, row = self.size.width, y + self.scroll_offset.y
+        if row >= len(self._rows):
+            return Strip.blank(width, self.rich_style)
+        colors = palette(self.app)
+        here = row // LINES_EACH == self._index()
+        ground = (
+            Style(bgcolor=colors.selection if self.has_focus else colors.panel) if here else self.rich_style
+        )
+        segments = [
+            Segment(text, ground + Style(color=getattr(colors, color), bold=bold))
+            for text, color, bold in self._rows[row]
+        ]
+        return Strip(segments).adjust_cell_length(width, ground)
+
+    def _caption(self) -> None:
+        at_work = sum(run.state in figures.ACTIVE for run in self._runs)
+        set_subtitle(self, self._announced or (f"{at_work} at work" if at_work else ""))
+
+    def _index(self) -> int:
+        return next((index for index, run in enumerate(self._runs) if run.id == self._chosen), 0)
+
+    def _choose(self, index: int) -> None:
+        run = self._runs[index]
+        top = index * LINES_EACH
+        if top < self.scroll_offset.y:
+            self.scroll_to(y=top, animate=False, immediate=True, force=True)
+        elif top + LINES_EACH > self.scroll_offset.y + self.size.height:
+            self.scroll_to(y=top + LINES_EACH - self.size.height, animate=False, immediate=True, force=True)
+        if run.id != self._chosen:
+            before, self._chosen = self._index(), run.id
+            self.refresh_lines(before * LINES_EACH, LINES_EACH)
+            self.refresh_lines(top, LINES_EACH)
+            self.post_message(self.Chosen(run))
+
+    def _layout_rows(self) -> None:
+        before, now = self._rows, time.time()
+        width = self.size.width
+        self._rows = [row for run in self._runs for row in _rows_of(run, width, now)]
+        if len(before) != len(self._rows):
+            self.virtual_size = Size(width, len(self._rows))
+            self.refresh()
+            return
+        for y, (old, new) in enumerate(zip(before, self._rows, strict=True)):
+            if old != new:
+                self.refresh_line(y)
+
+
+def _rows_of(run: RunSummary, width: int, now: float) -> tuple[_Row, _Row]:
+    glyph, color = figures.mark(run.state, plain=figures.ascii_only())
+    active = run.state in figures.ACTIVE
+    name = one_line(run.name, max(1, width - 2))
+    detail = one_line(describe(run, now, width - 2), max(1, width - 2))
+    tone = color if run.state in ("failed", "crashed", "stalled") else "dim"
+    return ((f"{glyph} ", color, True), (name, "foreground", active)), ((f"  {detail}", tone, False),)
+
+
+def describe(run: RunSummary, now: float, width: int) -> str:
+    """How a run goes, in a few words; the last ones are left out where `width` has no room for them."""
+    steps = f"{run.step or 0}/{run.steps}" if run.steps else ""
+    loss = figures.number(run.loss) if run.loss is not None else ""
+    moment = figures.when(run.ended or run.started, now)
+    if run.state == "running":
+        return _fitting(width, steps, loss, figures.duration(run.eta_seconds))
+    if run.state == "starting":
+        return run.stage or "starting"
+    if run.state == "finished":
+        return _fitting(width, steps, loss, moment)
+    if run.state in ("failed", "crashed"):
+        return run.reason or f"{run.state} {steps}".strip()
+    if run.state in ("stalled", "queued"):
+        return run.reason or run.state
+    return _fitting(width, f"{run.state} {steps}".strip(), moment)
+
+
+def _fitting(width: int, *words: str) -> str:
+    line = ""
+    for word in words:
+        longer = f"{line}  {word}" if line and word else line + word
+        if line and len(longer) > width:
+            break
+        line = longer
+    return line

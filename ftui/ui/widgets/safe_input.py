@@ -1,0 +1,105 @@
+"""One line and many lines of text to edit, whatever is in them.
+
+Textual's Input and TextArea send what they hold to the terminal as it is; TextArea also splits lines at more
+than newlines. Both would let a dataset command the terminal or lose characters; these do not.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+from textual.actions import SkipAction
+from textual.widgets import Input, TextArea
+
+from ftui.core.text import sanitize
+
+if TYPE_CHECKING:
+    from textual import events
+
+# Hostile characters travel through the editor as private-use ones, one for one, and come back unchanged.
+_PLANE_15, _PLANE_16, _TAGS = 0xF0000, 0x100000, 0xE0000
+
+
+class SafeInput(Input):
+    """An Input whose pasted text is shown, never obeyed. A value set by code is sanitized by whoever sets it."""
+
+    def _on_paste(self, event: events.Paste) -> None:
+        lines = event.text.splitlines() or [""]
+        event.text = sanitize(lines[0], lines=False)
+        super()._on_paste(event)
+
+
+class SafeTextArea(TextArea):
+    """A TextArea for untrusted text: `fill` it, and `value` gives back exactly what was not edited."""
+
+    def fill(self, text: str) -> None:
+        """Replaces the whole text. Check `can_hold(text)` first."""
+        self.load_text(_hide(text))
+
+    @property
+    def value(self) -> str:
+        """The text as it would be saved."""
+        return _unhide(self.text)
+
+    def get_line(self, line_index: int) -> Text:
+        line = super().get_line(line_index)
+        if line.plain.isascii() and line.plain.isprintable():
+            return line
+        return Text("".join(map(_mark, line.plain)), end="", no_wrap=True)
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        event.text = _hide(event.text.replace("\r\n", "\n").replace("\r", "\n"))
+        await super()._on_paste(event)
+
+    def action_copy(self) -> None:
+        if not self.selected_text:
+            raise SkipAction
+        self.app.copy_to_clipboard(_unhide(self.selected_text))
+
+
+def can_hold(text: str) -> bool:
+    """False for text with the very private-use characters that the editor needs for itself."""
+    return text.isascii() or not any(_unhidden(character) != character for character in text)
+
+
+def _hide(text: str) -> str:
+    """`text` with every hostile character but newline and tab as a private-use one."""
+    return "".join(map(_hidden, text))
+
+
+def _unhide(text: str) -> str:
+    return text if text.isascii() else "".join(map(_unhidden, text))
+
+
+@lru_cache(4096)
+def _is_hostile(character: str) -> bool:
+    return character not in "\n\t" and sanitize(character, lines=False) != character
+
+
+@lru_cache(4096)
+def _hidden(character: str) -> str:
+    if not _is_hostile(character):
+        return character
+    code = ord(character)
+    return chr(_PLANE_16 + code - _TAGS if code >= _TAGS else _PLANE_15 + code)
+
+
+@lru_cache(4096)
+def _unhidden(character: str) -> str:
+    code = ord(character)
+    if code < _PLANE_15:
+        return character
+    original = chr(code - _PLANE_15) if code < _PLANE_16 else chr(min(_TAGS + code - _PLANE_16, 0x10FFFF))
+    return original if _is_hostile(original) and _hidden(original) == character else character
+
+
+@lru_cache(4096)
+def _mark(character: str) -> str:
+    """What is drawn for one character of the editor: one cell for one."""
+    original = _unhidden(character)
+    if not _is_hostile(original):
+        return character
+    code = ord(original)
+    return chr(0x2400 + code) if code < 0x20 else "\u2421" if code == 0x7F else "\ufffd"

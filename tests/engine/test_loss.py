@@ -1,0 +1,66 @@
+"""The tiled loss is the stock loss: value, gradient, accuracy and entropy."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional
+from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
+
+from ftui.engine import loss as module
+from ftui.engine.loss import FrozenHeadLoss, has_frozen_head
+from tests.engine.tiny_base import tiny  # noqa: F401 - a fixture
+
+torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("positions", [1, 50, 200])
+def test_it_equals_cross_entropy_across_tiles(monkeypatch, positions, bias):
+    monkeypatch.setattr(module, "_TILE_BYTES", 64 * 4 * 100)  # 64 positions a tile
+    torch.manual_seed(0)
+    hidden = torch.randn(positions, 32, requires_grad=True)
+    head, offset = torch.randn(100, 32), torch.randn(100) if bias else None
+    targets, weights = torch.randint(0, 100, (positions,)), torch.rand(positions)
+    logits = functional.linear(hidden, head, offset)
+    expected = (functional.cross_entropy(logits, targets, reduction="none") * weights).sum()
+    (gradient,) = torch.autograd.grad(expected * 0.1, hidden)
+
+    value, nll, correct, entropy = FrozenHeadLoss.apply(hidden, head, offset, targets, weights, 0.1)
+    (value * 3).backward()
+
+    assert torch.allclose(value, expected * 0.1, rtol=1e-5)
+    assert torch.allclose(nll, expected, rtol=1e-5)
+    assert torch.allclose(hidden.grad, gradient * 3, rtol=1e-5, atol=1e-6)
+    assert int(correct) == int((logits.argmax(-1) == targets).sum())
+    exact = torch.distributions.Categorical(logits=logits).entropy().sum()
+    assert torch.allclose(entropy, exact, rtol=1e-5)
+
+
+def test_bfloat16_hidden_states_keep_a_float32_loss():
+    hidden = torch.randn(20, 32, dtype=torch.bfloat16, requires_grad=True)
+    head = torch.randn(100, 32, dtype=torch.bfloat16)
+    targets = torch.randint(0, 100, (20,))
+    value, *_ = FrozenHeadLoss.apply(hidden, head, None, targets, torch.ones(20), 1 / 20)
+    value.backward()
+    assert value.dtype == torch.float32
+    assert hidden.grad.dtype == torch.bfloat16
+    exact = functional.cross_entropy(hidden.float() @ head.float().T, targets)
+    assert float(value) == pytest.approx(float(exact), rel=0.02)
+
+
+def test_without_gradients_none_is_computed():
+    hidden, head = torch.randn(5, 8), torch.randn(11, 8)
+    value, *_ = FrozenHeadLoss.apply(hidden, head, None, torch.zeros(5, dtype=torch.long), torch.ones(5), 1.0)
+    assert not value.requires_grad
+
+
+def test_heads_that_train_or_cap_their_logits_are_left_to_the_model(tiny):  # noqa: F811
+    model = AutoModelForCausalLM.from_pretrained(tiny)
+    assert not has_frozen_head(model)
+    model.requires_grad_(False)
+    assert has_frozen_head(model)
+    config = Gemma2Config(vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=16)
+    capped = Gemma2ForCausalLM(config).requires_grad_(False)
+    assert config.final_logit_softcapping
+    assert not has_frozen_head(capped)

@@ -1,0 +1,352 @@
+"""A run from its first event to its last: it learns, it says what it does, and it keeps what the recipe asks."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from ftui.engine import pack, rows, setup, train
+from ftui.engine.telemetry import Control
+from ftui.engine.train import Training, main
+from ftui.runs.rundir import EXIT_FAILED, EXIT_FINISHED, EXIT_STOPPED
+from tests.engine.run_folder import chat_rows, events, losses, make_run
+from tests.engine.tiny_base import tiny  # noqa: F401 - a fixture
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_they_were():
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def _same_priority(monkeypatch):
+    monkeypatch.setattr(os, "nice", lambda by: 0)
+
+
+def finished(run):
+    assert main([str(run.path)]) == EXIT_FINISHED, events(run, "end")
+    return run
+
+
+def failed(run):
+    assert main([str(run.path)]) == EXIT_FAILED
+    (end,) = events(run, "end")
+    assert end["outcome"] == "failed"
+    return end
+
+
+@pytest.fixture(scope="module")
+def whole(tiny, tmp_path_factory):  # noqa: F811
+    """A run with everything in it."""
+    values = {
+        "quantization": {"bits": 4},
+        "data": {"packing": True},
+        "training": {"max_steps": 8},
+        "evaluation": {"every": 0.5, "prompts": ["My tent is broken"], "max_new_tokens": 5},
+        "checkpoints": {"every": 0.25, "keep": 2},
+    }
+    return finished(make_run(tmp_path_factory.mktemp("whole"), tiny, values))
+
+
+def test_it_learns_and_every_figure_of_a_step_is_there(whole):
+    steps = events(whole, "step")
+    assert [event["step"] for event in steps] == list(range(1, 9))
+    assert steps[-1]["loss"] < steps[0]["loss"]
+    for event in steps:
+        assert event["steps"] == 8
+        assert event["grad_norm"] > 0
+        for name in ("learning_rate", "epoch", "num_tokens", "tokens_per_second", "samples_per_second", "step_time", "memory_rss"):
+            assert event[name] > 0, name
+        assert 0 <= event["mean_token_accuracy"] <= 1
+        assert 0 < event["entropy"] <= math.log(384) + 1e-3
+        assert event["padding_fraction"] == 0
+        assert event["mfu"] is None
+    assert [event["num_tokens"] for event in steps] == sorted(event["num_tokens"] for event in steps)
+
+
+def test_events_tell_the_story_in_order(whole):
+    kinds = [event["type"] for event in events(whole)]
+    firsts = [kinds.index(kind) for kind in ("attempt", "data", "model", "plan", "eval", "step", "checkpoint", "end")]
+    assert firsts == sorted(firsts)
+    assert kinds[-1] == "end"
+    (data,) = events(whole, "data")
+    assert data["train_rows"] + data["eval_rows"] == 40
+    (model,) = events(whole, "model")
+    assert model["quantized_fraction"] > 0.5
+    end = events(whole, "end")[0]
+    assert (end["outcome"], end["adapter"]) == ("finished", str(whole.adapter))
+
+
+def test_the_validation_loss_is_measured_before_training_on_schedule_and_at_the_end(whole):
+    evaluations = events(whole, "eval")
+    assert [event["step"] for event in evaluations] == [0, 4, 8]
+    assert evaluations[-1]["eval_loss"] < evaluations[0]["eval_loss"]
+    assert evaluations[0]["eval_perplexity"] == pytest.approx(math.exp(evaluations[0]["eval_loss"]))
+
+
+def test_checkpoints_are_saved_on_schedule_and_only_the_newest_kept(whole):
+    assert [event["step"] for event in events(whole, "checkpoint")] == [2, 4, 6, 8]
+    assert sorted(path.name for path in whole.checkpoints.glob("step-*")) == ["step-000006", "step-000008"]
+    assert events(whole, "checkpoint")[-1]["best"]
+
+
+def test_prompts_are_answered_at_every_scheduled_checkpoint(whole):
+    samples = events(whole, "sample")
+    assert [event["step"] for event in samples] == [2, 4, 6, 8]
+    assert all(event["prompt"] == "My tent is broken" and isinstance(event["reply"], str) for event in samples)
+
+
+def test_the_adapter_loads_in_peft_with_its_tokenizer(whole, tiny):  # noqa: F811
+    base = AutoModelForCausalLM.from_pretrained(tiny)
+    ids = torch.arange(5, 20)[None]
+    before = base(input_ids=ids).logits
+    adapted = PeftModel.from_pretrained(base, whole.adapter)
+    assert not torch.allclose(before, adapted(input_ids=ids).logits, atol=1e-4)
+    assert adapted.peft_config["default"].base_model_name_or_path == str(tiny)
+    assert AutoTokenizer.from_pretrained(whole.adapter).chat_template
+
+
+def test_a_finished_run_leaves_no_encoded_data_behind(whole):
+    assert not setup.cache(whole).exists()
+    assert not [path for path in whole.path.iterdir() if path.name.startswith(".adapter")]
+
+
+def test_the_manifest_records_template_and_base(whole):
+    manifest = json.loads(whole.manifest_path.read_text())
+    assert len(manifest["template_sha256"]) == 64
+    assert len(manifest["base_fingerprint"]) == 64
+
+
+def test_the_effective_batch_is_the_users_whatever_is_in_memory_at_once(tiny, tmp_path):  # noqa: F811
+    runs = [
+        losses(finished(make_run(tmp_path / str(size), tiny, {"training": {"micro_batch": size, "max_steps": 3}})))
+        for size in (4, 3, 1)
+    ]
+    for other in runs[1:]:
+        assert other == pytest.approx(runs[0], rel=1e-5)
+
+
+def test_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(tiny, tmp_path, monkeypatch):  # noqa: F811
+    values = {"training": {"max_steps": 4, "batch_size": 8}, "adapter": {"dropout": 0.1}}
+    expected = losses(finished(make_run(tmp_path / "enough", tiny, {**values, "training": {**values["training"], "micro_batch": 2}})))
+    collate = pack.collate
+
+    def scarce(documents, **options):
+        if len(documents) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return collate(documents, **options)
+
+    monkeypatch.setattr(train, "collate", scarce)
+    run = finished(make_run(tmp_path / "scarce", tiny, values))
+    assert losses(run) == pytest.approx(expected, rel=1e-6)
+    notices = [event["message"] for event in events(run, "notice")]
+    assert notices == [
+        "out of memory: the micro-batch is now 4, the effective batch stays",
+        "out of memory: the micro-batch is now 2, the effective batch stays",
+    ]
+
+
+def test_out_of_memory_with_one_example_recomputes_layers_then_gives_up_in_one_line(tiny, tmp_path, monkeypatch):  # noqa: F811
+    def never(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(train, "collate", never)
+    run = make_run(tmp_path, tiny)
+    end = failed(run)
+    assert end["message"].startswith("out of memory with one example")
+    assert end["hint"]
+    assert any("layers are now recomputed" in event["message"] for event in events(run, "notice"))
+
+
+def poisoned(monkeypatch, when):
+    """Makes the gradients of the steps in `when` not a number."""
+    gradients = Training.gradients
+
+    def poison(self, sequences, scale):
+        result = gradients(self, sequences, scale)
+        if self.progress.step + 1 in when:
+            self.parameters[0].grad.fill_(math.nan)
+        return result
+
+    monkeypatch.setattr(Training, "gradients", poison)
+
+
+def test_a_gradient_that_is_not_a_number_stops_the_run_before_the_update(tiny, tmp_path, monkeypatch):  # noqa: F811
+    poisoned(monkeypatch, {3})
+    run = make_run(tmp_path, tiny)
+    end = failed(run)
+    assert "gradient norm is nan at step 3" in end["message"]
+    assert "learning_rate" in end["hint"]
+    assert len(losses(run)) == 2
+
+
+def test_with_on_nan_warn_the_update_is_left_out_and_training_goes_on(tiny, tmp_path, monkeypatch):  # noqa: F811
+    poisoned(monkeypatch, {3})
+    run = finished(make_run(tmp_path, tiny, {"training": {"on_nan": "warn"}}))
+    (notice,) = events(run, "notice")
+    assert "at step 3" in notice["message"]
+    assert all(math.isfinite(loss) for loss in losses(run).values())
+    assert math.isnan(events(run, "step")[2]["grad_norm"])
+
+
+def test_a_lost_run_ends_even_with_on_nan_warn(tiny, tmp_path, monkeypatch):  # noqa: F811
+    poisoned(monkeypatch, set(range(100)))
+    end = failed(make_run(tmp_path, tiny, {"training": {"on_nan": "warn", "max_steps": 50}}))
+    assert "10 steps in a row" in end["message"]
+
+
+def test_early_stopping_keeps_the_best_weights(tiny, tmp_path):  # noqa: F811
+    values = {
+        "training": {"max_steps": 40, "learning_rate": 0.5, "scheduler": "constant"},
+        "evaluation": {"every": 1, "early_stopping": 3},
+    }
+    run = finished(make_run(tmp_path, tiny, values))
+    evaluations = {event["step"]: event["eval_loss"] for event in events(run, "eval") if event["step"]}
+    best = min(evaluations, key=evaluations.get)
+    assert max(evaluations) == best + 3
+    kept = run.checkpoints / f"step-{best:06d}" / "adapter_model.safetensors"
+    assert (run.adapter / "adapter_model.safetensors").read_bytes() == kept.read_bytes()
+
+
+def test_a_checkpoint_can_be_asked_for_at_any_step(tiny, tmp_path):  # noqa: F811
+    run = make_run(tmp_path, tiny)
+    run.request("checkpoint")
+    finished(run)
+    assert [event["step"] for event in events(run, "checkpoint")] == [1, 6]
+    assert not run.requests()
+
+
+def stop_at(monkeypatch, step):
+    """Asks for a stop while step `step` is under way."""
+    gradients = Training.gradients
+
+    def ask(self, sequences, scale):
+        if self.progress.step + 1 == step:
+            self.rundir.request("stop")
+        return gradients(self, sequences, scale)
+
+    monkeypatch.setattr(Training, "gradients", ask)
+
+
+def test_a_stop_saves_a_checkpoint_that_loads_and_resuming_goes_on_as_if_nothing_had_been(tiny, tmp_path, monkeypatch):  # noqa: F811
+    values = {"adapter": {"dropout": 0.1}, "training": {"neftune_alpha": 5}}
+    expected = losses(finished(make_run(tmp_path / "whole", tiny, values)))
+    run = make_run(tmp_path / "stopped", tiny, values)
+    with monkeypatch.context() as patched:
+        stop_at(patched, 4)
+        assert main([str(run.path)]) == EXIT_STOPPED
+    (checkpoint,) = events(run, "checkpoint")
+    assert checkpoint["step"] == 3
+    PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny), checkpoint["path"])
+    assert [event["type"] for event in events(run)][-3:] == ["stopping", "checkpoint", "end"]
+    run.clear("stop")
+    finished(run)
+    assert events(run, "attempt")[-1]["step"] == 3
+    assert losses(run) == pytest.approx(expected, rel=1e-6)
+
+
+def test_sigterm_is_a_graceful_stop(tiny, tmp_path, monkeypatch):  # noqa: F811
+    run = make_run(tmp_path, tiny)
+    check = Control.check
+
+    def interrupted(self):
+        if len(events(run, "step")) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        check(self)
+
+    monkeypatch.setattr(Control, "check", interrupted)
+    assert main([str(run.path)]) == EXIT_STOPPED
+    assert events(run, "stopping")[0]["reason"] == "SIGTERM received"
+    assert events(run, "end")[0]["step"] == 2
+
+
+def test_a_resumed_run_trains_on_the_data_it_began_with(tiny, tmp_path, monkeypatch):  # noqa: F811
+    expected = losses(finished(make_run(tmp_path / "whole", tiny)))
+    run = make_run(tmp_path / "run", tiny)
+    with monkeypatch.context() as patched:
+        stop_at(patched, 4)
+        main([str(run.path)])
+    run.clear("stop")
+    (tmp_path / "run" / "data.jsonl").write_text(json.dumps(chat_rows(1)[0]))
+    monkeypatch.setattr(rows, "_encode_all", None)
+    finished(run)
+    assert losses(run) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("values", "where", "words"),
+    [
+        ({"training": {"objective": "dpo"}}, "training.objective", "not in this version"),
+        ({"launch": {"processes": 2}}, "launch.processes", "one process"),
+        ({"adapter": {"method": "full"}, "quantization": {"bits": 4}}, "adapter.method", "cannot be quantized"),
+        ({"adapter": {"method": "pissa"}, "quantization": {"bits": 8}}, "adapter.method", "cannot be quantized"),
+        ({"model": {"dtype": "float16"}}, "model.dtype", "float16"),
+        ({"model": {"attention": "flash_attention_2"}}, "model.attention", "flash-attn"),
+        ({"model": {"chat_template": "no-such.jinja"}}, "model.chat_template", "no chat template"),
+        ({"model": {"base": "/no/such/folder"}}, "/no/such/folder", "no such"),
+        ({"training": {"optimizer": "paged_adamw_8bit"}}, "training.optimizer", "paged"),
+        ({"logging": {"report_to": ["mlflow"]}}, "logging.report_to", "not installed"),
+        ({"data": {"max_length": 8}}, "data.jsonl", "nothing to train on: longer than max_length"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_be_done_is_refused_in_one_line_that_says_where(tiny, tmp_path, monkeypatch, values, where, words):  # noqa: F811
+    end = failed(make_run(tmp_path, tiny, values))
+    assert where in end["message"]
+    assert words in end["message"]
+    assert end["hint"]
+    assert "Traceback" not in end["message"]
+
+
+def test_rows_left_out_are_counted_by_reason(tiny, tmp_path):  # noqa: F811
+    question = {"messages": [{"role": "user", "content": "anyone?"}, {"role": "assistant", "content": "yes", "weight": 0}]}
+    long = {"messages": [{"role": "user", "content": "why " * 200}, {"role": "assistant", "content": "because"}]}
+    run = finished(make_run(tmp_path, tiny, rows=[*chat_rows(20), question, long, {"foo": 1}]))
+    (data,) = events(run, "data")
+    assert data["dropped"]["nothing left to train on"] == 1
+    assert data["dropped"]["longer than max_length"] == 1
+    assert sum(data["dropped"].values()) == 3
+
+
+def test_raw_text_is_split_not_dropped_when_pretraining(tiny, tmp_path):  # noqa: F811
+    values = {"training": {"objective": "pretrain", "max_steps": 2}, "data": {"validation": 0, "packing": True}}
+    run = finished(make_run(tmp_path, tiny, values, rows=[{"text": "the quick brown fox " * 200}]))
+    (data,) = events(run, "data")
+    assert data["train_rows"] > 5
+    assert data["dropped"] == {}
+
+
+def test_full_fine_tuning_writes_a_whole_model(tiny, tmp_path):  # noqa: F811
+    run = finished(make_run(tmp_path, tiny, {"adapter": {"method": "full"}, "training": {"learning_rate": 1e-3}}))
+    model = AutoModelForCausalLM.from_pretrained(run.adapter)
+    assert model.config.model_type == "llama"
+    steps = list(losses(run).values())
+    assert steps[-1] < steps[0]
+
+
+def test_a_failed_checkpoint_is_reported_and_training_goes_on(tiny, tmp_path, monkeypatch):  # noqa: F811
+    from ftui.engine import checkpoint
+
+    save = checkpoint.save
+
+    def full_disk(folder, progress, *arguments, **options):
+        if progress.step == 3:
+            raise OSError(28, "No space left on device")
+        return save(folder, progress, *arguments, **options)
+
+    monkeypatch.setattr(checkpoint, "save", full_disk)
+    run = finished(make_run(tmp_path, tiny, {"checkpoints": {"every": 3}}))
+    assert [event["step"] for event in events(run, "checkpoint")] == [6]
+    assert "No space left" in events(run, "notice")[0]["message"]

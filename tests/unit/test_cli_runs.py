@@ -1,0 +1,308 @@
+"""`ftui train`, `ftui runs` and `ftui doctor` as a person or a script meets them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ftui.cli.main import _exit_code
+from ftui.cli.run_text import event_line, span_text
+from ftui.runs import control, launch
+from ftui.runs.machine import detach_problems, disk_problems, gpu_problems, package_problems
+from ftui.runs.process import child_environment
+from ftui.runs.rundir import EventWriter, RunDir, replace_json
+from tests.runs_support import end_everything, fake_trainer, make_workspace, until, until_state
+
+_REAL_START = launch.start_attempt
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    workspace = make_workspace(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    yield workspace
+    end_everything(workspace)
+
+
+@pytest.fixture
+def trainer(monkeypatch):
+    """Makes every run of this test use the pretended trainer given."""
+
+    def use(steps, *traits):
+        for module in (launch, control):
+            monkeypatch.setattr(
+                module,
+                "start_attempt",
+                lambda rundir, root, command=(): _REAL_START(rundir, root, fake_trainer(steps, *traits)),
+            )
+
+    return use
+
+
+@pytest.fixture
+def ftui(capsys):
+    """Runs a command in this process: (exit code, its JSON or text, stderr)."""
+
+    def call(*words):
+        code = _exit_code([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return code, json.loads(out) if "--json" in words and out else out, err
+
+    return call
+
+
+def test_train_returns_at_once_with_the_run(workspace, trainer, ftui):
+    trainer(100_000)
+    code, answer, _ = ftui("train", "tickets", "--json")
+    assert code == 0
+    assert answer["run"].startswith("tickets-")
+    rundir = RunDir(workspace.runs / answer["run"])
+    assert answer["dir"] == str(rundir.path)
+    until_state(rundir, "running")
+    code, listed, _ = ftui("runs", "--json")
+    (run,) = listed["runs"]
+    contract = "id name state step steps loss eval_loss tokens_per_second eta_seconds started ended"
+    assert set(contract.split()) <= run.keys()
+    assert (run["id"], run["state"]) == (rundir.id, "running")
+    code, stopped, _ = ftui("runs", "stop", "last", "--json")
+    assert (code, stopped["state"]) == (0, "stopped")
+    code, resumed, _ = ftui("runs", "resume", "last", "--json")
+    assert code == 0
+    assert resumed["step"] > 0
+    until_state(rundir, "running")
+    code, stopped, _ = ftui("runs", "stop", rundir.id, "--now", "--json")
+    assert (code, stopped["state"]) == (0, "stopped")
+
+
+def test_follow_shows_each_step_and_exits_with_the_outcome(workspace, trainer, ftui):
+    trainer(7)
+    code, out, _ = ftui("train", "recipes/tickets.toml", "--follow")
+    assert code == 0
+    assert [f"step {step}/7" in out for step in range(1, 8)] == [True] * 7
+    assert "finished" in out.splitlines()[-1]
+    trainer(5, "fail")
+    code, answer, _ = ftui("train", "tickets", "--follow", "--json")
+    assert (code, answer["state"]) == (3, "failed")
+    assert "not a number" in answer["reason"]
+
+
+def test_ctrl_c_stops_looking_and_leaves_the_run(workspace):
+    code = (
+        "import sys\nfrom ftui.runs import launch\nfrom ftui.cli.main import main\n"
+        "from tests.runs_support import fake_trainer\nreal = launch.start_attempt\n"
+        "launch.start_attempt = lambda rundir, root, command=(): real(rundir, root, fake_trainer(100000))\n"
+        "main(['train', 'tickets', '--follow'])"
+    )
+    command = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=workspace.root,
+        env=child_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while "step 3/" not in command.stdout.readline():
+        assert command.poll() is None
+    os.killpg(command.pid, signal.SIGINT)
+    _, err = command.communicate(timeout=30)
+    assert command.returncode == 130
+    assert "goes on" in err
+    (rundir,) = map(RunDir, workspace.runs.iterdir())
+    until_state(rundir, "running")
+
+
+def test_a_dry_run_checks_everything_and_makes_nothing(workspace, ftui):
+    code, plan, _ = ftui("train", "tickets", "--set", "training.max_steps=9", "--dry-run", "--json")
+    assert code == 0
+    assert plan["run"] is None
+    assert plan["would"]["train"] == str(workspace.datasets / "tickets.jsonl")
+    assert plan["would"]["recipe"]["training"]["max_steps"] == 9
+    assert "9 steps" in ftui("train", "tickets", "--set", "training.max_steps=9", "--dry-run")[1]
+    assert not workspace.runs.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("train", "nothing"), "nothing"),
+        (("train", "tickets", "--set", "training.rank=8"), "training.rank"),
+        (("train", "tickets", "--set", "training.learning_rate=-1"), "learning_rate"),
+        (("train", "tickets", "--set", "data.train=gone.jsonl", "--dry-run"), "looked in"),
+        (("runs", "show", "nothing"), "no such run"),
+        (("runs", "stop", "nothing"), "no such run"),
+        (("runs", "delete", "nothing", "--undo"), "no such deleted run"),
+        (("runs", "--workspace", "recipes/tickets.toml"), "not a directory"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(workspace, ftui, words, says):
+    code, out, err = ftui(*words)
+    assert (code, out) == (2, "")
+    assert says in err
+    assert err.count("\n") == 1
+
+
+def test_show_tells_where_everything_is(workspace, trainer, ftui):
+    trainer(3)
+    ftui("train", "tickets", "--follow")
+    code, shown, _ = ftui("runs", "show", "last", "--json")
+    assert code == 0
+    assert {"dir", "pid", "attempts", "recipe", "manifest", "adapter"} <= shown.keys()
+    assert shown["attempts"] == 1
+    assert shown["recipe"]["name"] == "tickets"
+    assert shown["adapter"] is None, "the pretended one holds no adapter"
+    (Path(shown["dir"]) / "adapter" / "adapter_config.json").write_text("{}")
+    assert ftui("runs", "show", "last", "--json")[1]["adapter"] == shown["dir"] + "/adapter"
+    assert shown["dir"] in ftui("runs", "show", "last")[1]
+
+
+def test_events_are_a_stream_of_json_lines(workspace, trainer, ftui):
+    trainer(6)
+    ftui("train", "tickets")
+    code, out, _ = ftui("runs", "events", "last", "--follow")
+    events = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [event["step"] for event in events if event["type"] == "step"] == [1, 2, 3, 4, 5, 6]
+    assert events[-1]["type"] == "end"
+    with next(workspace.runs.iterdir()).joinpath("events.jsonl").open("ab") as file:
+        file.write(b"torn\n")
+    code, again, err = ftui("runs", "events", "last")
+    assert again == out
+    assert "1 line" in err
+
+
+def test_delete_and_undo(workspace, trainer, ftui):
+    trainer(1)
+    ftui("train", "tickets", "--follow")
+    run = ftui("runs", "--json")[1]["runs"][0]["id"]
+    assert ftui("runs", "delete", run)[0] == 0
+    assert ftui("runs", "--json")[1] == {"runs": []}
+    assert "no runs" in ftui("runs")[1]
+    assert ftui("runs", "delete", run, "--undo", "--json")[1]["run"] == run
+    assert ftui("runs", "--json")[1]["runs"][0]["id"] == run
+
+
+def test_the_workspace_can_be_named_before_or_after_the_command(
+    workspace, trainer, ftui, monkeypatch, tmp_path_factory
+):
+    trainer(1)
+    ftui("train", "tickets", "--follow")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    for words in (("runs", "--workspace", workspace.root, "show", "last", "--json"),
+                  ("runs", "show", "last", "--workspace", workspace.root, "--json")):  # fmt: skip
+        assert ftui(*words)[1]["state"] == "finished"
+    assert ftui("runs", "--workspace", workspace.root, "--json")[1]["runs"]
+
+
+def test_nothing_a_run_says_reaches_the_terminal_raw(workspace, ftui):
+    hostile = "\x1b]52;c;aGk=\x07\x9b31m\u202e[/INST]\0"
+    rundir = RunDir(workspace.runs / f"evil{hostile[:8].replace('/', '')}")
+    rundir.path.mkdir(parents=True)
+    replace_json(rundir.manifest_path, {"name": hostile, "command": hostile, "base": hostile})
+    replace_json(rundir.proc_path, {"attempt": 1})
+    replace_json(rundir.exit_path, {"attempt": 1, "outcome": "failed", "reason": hostile, "hint": hostile})
+    with EventWriter(rundir, 1) as events:
+        for kind in (
+            "attempt",
+            "notice",
+            "sample",
+            "data",
+            "model",
+            "step",
+            "eval",
+            "stopping",
+            "end",
+            "checkpoint",
+        ):
+            events.emit(
+                kind, **dict.fromkeys(("message", "hint", "prompt", "reply", "reason", "step"), hostile)
+            )
+    shown = ftui("runs")[1] + ftui("runs", "show", "evil")[1] + ftui("runs", "show", "nothing" + hostile)[2]
+    shown += "\n".join(event_line(event) for event in map(json.loads, rundir.events_path.open()))
+    assert not set(shown) & set("\x00\x07\x1b\x7f\x9b\u202e")
+
+
+def test_durations_read_as_a_person_says_them():
+    assert [span_text(seconds) for seconds in (None, 9.7, 372, 3840, 200_000)] == [
+        "",
+        "9s",
+        "6m 12s",
+        "1h 04m",
+        "2d 07h",
+    ]
+
+
+def test_doctor_tells_what_this_machine_can_do_without_importing_torch_itself(workspace):
+    code = (
+        "import sys, json\nfrom ftui.cli.main import _exit_code\n"
+        "code = _exit_code(['doctor', '--json'])\n"
+        "import ftui.cli.runs, ftui.cli.train, ftui.runs.launch, ftui.runs.history, ftui.gpu.host\n"
+        "heavy = ('torch', 'transformers', 'peft', 'datasets', 'pyarrow', 'textual')\n"
+        "print(json.dumps([code, [name for name in heavy if name in sys.modules]]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=child_environment(), capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    found, (code, heavy) = map(json.loads, done.stdout.splitlines())
+    keys = {"python", "packages", "gpus", "driver", "bf16", "bitsandbytes", "disk_free_bytes", "problems"}
+    assert keys <= found.keys()
+    assert found["packages"]["torch"]
+    assert found["disk_free_bytes"] > 0
+    assert code == any(problem["severity"] == "error" for problem in found["problems"])
+    assert heavy == []
+
+
+def test_doctor_warns_where_logging_out_ends_runs(tmp_path):
+    assert list(detach_problems(tmp_path, "ann")) == []
+    folder = tmp_path / "etc/systemd/logind.conf.d"
+    folder.mkdir(parents=True)
+    (folder / "a.conf").write_text("[Login]\nKillUserProcesses=yes\n")
+    (problem,) = detach_problems(tmp_path, "ann")
+    assert "enable-linger ann" in problem.hint
+    (tmp_path / "var/lib/systemd/linger").mkdir(parents=True)
+    (tmp_path / "var/lib/systemd/linger/ann").touch()
+    assert list(detach_problems(tmp_path, "ann")) == []
+    (folder / "b.conf").write_text("[Login]\nKillUserProcesses=no\n")
+    assert list(detach_problems(tmp_path, "bob")) == []
+    (folder / "c.conf").write_text("not an ini file [[\x00")
+    assert list(detach_problems(tmp_path, "bob")) == []
+
+
+def test_doctor_grades_what_it_finds(tmp_path):
+    from ftui.gpu.nvml import Gpu
+
+    def grades(problems):
+        return [problem.severity for problem in problems]
+
+    versions = dict.fromkeys(("torch", "transformers", "tokenizers", "peft", "safetensors"), "1.0")
+    works = {"devices": [], "cuda": "", "bitsandbytes": {"ok": True, "message": ""}}
+    assert grades(package_problems(versions, works)) == []
+    assert grades(package_problems({**versions, "peft": None}, works)) == ["error"]
+    assert grades(package_problems(versions, {"error": "ImportError: libcudart"})) == ["error"]
+    assert grades(package_problems(versions, {**works, "bitsandbytes": {"ok": False}})) == ["warning"]
+    assert grades(gpu_problems((), works)) == ["hint"]
+    assert grades(gpu_problems((Gpu(0, "x"),), works)) == ["error"]
+    assert grades(gpu_problems((Gpu(0, "x"),), {**works, "cuda": "12.8"})) == ["error"]
+    assert grades(gpu_problems((Gpu(0, "x"),), {**works, "cuda": "12.8", "devices": [{}]})) == []
+    assert grades(disk_problems(None, tmp_path)) == grades(disk_problems(1 << 40, tmp_path)) == []
+    assert grades(disk_problems(5 << 30, tmp_path)) == ["warning"]
+    assert grades(disk_problems(5 << 20, tmp_path)) == ["error"]
+
+
+def test_resume_follows_from_where_the_last_attempt_ended(workspace, trainer, ftui):
+    trainer(20, "fail")
+    ftui("train", "tickets", "--follow")
+    trainer(6)
+    code, out, err = ftui("runs", "resume", "last", "--follow")
+    assert code == 0
+    assert "attempt 1" not in out
+    assert "step 6/6" in out
+    assert "no checkpoint" in err
+    until(lambda: ftui("runs", "--json")[1]["runs"][0]["state"] == "finished")
