@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ftui.cli.data_checks import check, fix
+from ftui.cli.data_export import export
 from ftui.cli.output import Progress, emit, example, json_line, json_option
 from ftui.core.errors import FtuiError
 from ftui.core.shapes_turns import json_text
@@ -35,6 +37,11 @@ def command() -> None:
 
     A dataset file is never written: decisions and edits go to a journal beside it, FILE.ftui/.
     """
+
+
+command.add_command(check)
+command.add_command(fix)
+command.add_command(export)
 
 
 @command.command(epilog=example("ftui data inspect tickets.jsonl --json"))

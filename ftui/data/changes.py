@@ -29,22 +29,23 @@ def operations(
     journal: Journal,
     *,
     who: str,
-    rows: Sequence[int],
-    action: Action,
+    changes: Sequence[tuple[int, Action]],
 ) -> list[Op]:
-    """One operation for each of `rows` (from 0); several are one group. Raises FtuiError if one cannot be."""
-    group = secrets.token_hex(8) if len(rows) > 1 else ""
+    """An operation for each (row from 0, action); several are one group. Raises FtuiError if one cannot be."""
+    group = secrets.token_hex(8) if len(changes) > 1 else ""
+    rows = {at for at, _ in changes}
     alike = file.index.rows_by_tag({file.index.tags[at] for at in rows}) if len(rows) > _MANY else None
     taken: set[Key] = set()
+    new: dict[int, RowState] = {}
     ops = []
-    for at in rows:
+    for at, action in changes:
         raw = file.raw(at)
-        state = state_at.get(at)
+        state = state_at.get(at) or new.get(at)
         if state is None:
             sha = row_sha(raw)
             same = alike[file.index.tags[at]] if alike else file.index.rows_with_tag(sha, at)
             key = _free_key(sha, file.twins_before(at, raw, same), annotations, taken)
-            state = RowState(key, at + 1)
+            state = new[at] = RowState(key, at + 1)
         taken.add(state.key)
         before = _before(file, raw, state, action)
         sha, occ = state.key

@@ -73,6 +73,11 @@ class Dataset:
         return self._file.index.format.container
 
     @property
+    def delimiter(self) -> str:
+        """What separates the fields of a CSV; "" in other containers."""
+        return str(getattr(self._file.index.format, "delimiter", ""))
+
+    @property
     def shape(self) -> str:
         """The shape of most rows read so far."""
         with self._lock:
@@ -246,10 +251,18 @@ class Dataset:
 
     def annotate_many(self, numbers: Sequence[int], action: Action) -> list[Op]:
         """One action on many rows, one undo for all. Raises FtuiError, then nothing changed."""
+        return self.annotate_each([(number, action) for number in numbers])
+
+    def annotate_each(self, changes: Sequence[tuple[int, Action]]) -> list[Op]:
+        """(row number, action) each, one undo for all. Raises FtuiError, then nothing changed.
+
+        Several edits of one row must name different places.
+        """
+        numbers = [number for number, _ in changes]
         with self._lock:
             for number in (min(numbers), max(numbers)) if numbers else ():
                 self._find(number)
-            return self._decisions.apply(self._file, [number - 1 for number in numbers], action)
+            return self._decisions.apply(self._file, [(number - 1, action) for number, action in changes])
 
     def undo(self, count: int = 1) -> list[Op]:
         """Takes back this annotator's latest `count` actions, those of earlier sessions too.

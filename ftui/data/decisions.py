@@ -107,16 +107,15 @@ class Decisions:
         self._placing.add(self._annotations.states.values())
         self.settle(file)
 
-    def apply(self, file: OpenedFile, rows: Sequence[int], action: Action) -> list[Op]:
-        """One action on `rows`, written and on the disk. Raises FtuiError, then nothing changed."""
+    def apply(self, file: OpenedFile, changes: Sequence[tuple[int, Action]]) -> list[Op]:
+        """(row from 0, action) each, written as one. Raises FtuiError, then nothing changed."""
         ops = operations(
             file,
             self._placing.state_at,
             self._annotations,
             self._journal,
             who=self._who,
-            rows=rows,
-            action=action,
+            changes=changes,
         )
         self._write(ops, file)
         return ops

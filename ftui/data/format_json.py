@@ -179,10 +179,10 @@ class JsonDocument:
 
     def _suspicious(self, data: bytes, at: int, end: int) -> bool:
         """True for what cannot be a row among these: two grown together, or a scrap of a broken one."""
+        if data[at] not in b"{[" and (self._row_start or self._inside):
+            return data[_SPACE.match(data, end).end() :][:1] not in (b",", b"]", b"}", b"")  # type: ignore[union-attr]
         if not self._row_start:
             return False
-        if data[at] not in b"{[":
-            return data[_SPACE.match(data, end).end() :][:1] not in (b",", b"]", b"}", b"")  # type: ignore[union-attr]
         again = data.find(self._key, at + 2 + len(self._key), end) >= 0
         return (
             again

@@ -47,7 +47,9 @@ _OTHERS = {  # what people pick by mistake, and what to do instead
     b"\x93NUMPY": ("a NumPy array", "save it as JSONL"),
 }
 _NAME = re.compile(r"[\w .:/()#@-]{1,80}")
-_LOST_BRACKET = re.compile(rb'[^A-Za-z{\[]{1,4}\{\s*"[^"\n]{1,80}"\s*:')  # rows whose first byte was damaged
+_LOST_BRACKET = re.compile(rb'[^\[]{1,2}\s*(?=\{\s*"[^"\n]{1,80}"\s*:)')  # an array's, damaged or gone
+# Two brackets before a row that is no turn: one too many (a list of turns may well be in a list of rows).
+_DOUBLED = re.compile(rb'\[\s*\[(?=\s*\{\s*"(?!role"|from"|content"|value")[^"\n]{1,80}"\s*:)')
 _ROWS_FOLLOW = re.compile(rb'\[(?=\s*\{\s*")')
 _NOT_TEXT = bytes(range(9)) + bytes(range(14, 27)) + bytes(range(28, 32))
 
@@ -134,10 +136,10 @@ def _format(path: Path, source: Bytes) -> Format:
     lines = [line for line in lines[:200] if line]
     if body[:1] in (b"{", b"["):
         return _json(head, start, lines, whole)
+    if not _lines_of(dict, lines) and (lost := _LOST_BRACKET.match(head, start)):
+        return JsonDocument("values", lost.end())
     if _lines_of(dict, lines) or (body[:1] == b'"' and _json_values(lines) and ".csv" not in suffixes):
         return JsonLines(start)
-    if _LOST_BRACKET.match(body):
-        return JsonDocument("values", start)
     for magic, (what, hint) in _OTHERS.items():
         if head.startswith(magic):
             raise FtuiError(f"this is {what}, not a dataset", hint, str(path))
@@ -171,12 +173,17 @@ def _json(head: bytes, start: int, lines: list[bytes], whole: bool) -> Format:
         conversation = shapes.recognise(first) != "unknown"  # a list of turns, not of rows
         if conversation or (not one_line and _lines_of(list, lines) and not _rows(first)):
             return JsonLines(start)
-        return JsonDocument("array", begin + 1)
+        doubled = _DOUBLED.match(head, begin)
+        return JsonDocument("array", doubled.end() if doubled else begin + 1)
     if not one_line and _lines_of(dict, lines):
         return JsonLines(start)
+    if lost := _LOST_BRACKET.match(head, begin):
+        return JsonDocument("values", lost.end())
     document = _object(head, begin)
     if document is None:
-        return JsonLines(start) if len(lines) < 2 else JsonDocument("values", start)
+        end = value_end(head, begin)
+        more = end > 0 and head[end:].lstrip()[:1] in (b",", b"{")  # an array that lost its bracket
+        return JsonLines(start) if len(lines) < 2 and not more else JsonDocument("values", start)
     return document
 
 

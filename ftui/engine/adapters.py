@@ -117,13 +117,13 @@ def unique_names(adapters: Iterable[AdapterFolder]) -> list[str]:
 def check_fits(adapter: AdapterFolder, sizes: Mapping[str, tuple[int, int]], base: str) -> None:
     """Raises FtuiError unless every LoRA matrix fits the layer it names.
 
-    sizes: (inputs, outputs) of every linear layer of the base model by its dotted name.
+    sizes: (inputs, outputs) of every layer of the base model by its dotted name; 0 = not known.
     """
     where = str(adapter.path)
     made_for = f"it says it was made for {adapter.base}" if adapter.base else "use the base it was made for"
     for name, shape in adapter.shapes().items():
         layer, _, rest = name.removeprefix(_PREFIX).partition(".lora_")
-        side = rest[:1]
+        layer, side = layer.replace(".base_layer", ""), rest[:1]
         if side not in ("A", "B") or len(shape) != 2:
             continue
         if layer not in sizes:

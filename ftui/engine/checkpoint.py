@@ -17,11 +17,15 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import torch
 from peft import PeftModel, set_peft_model_state_dict
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from ftui.core.text import one_line
 from ftui.engine.adapter import WEIGHTS, save_adapter
+from ftui.runs.rundir import replace_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from torch import nn
@@ -32,6 +36,21 @@ _COMPLETE = "complete"
 _BEST = "best.json"
 
 
+class NotSaved(Exception):
+    """The disk would not take it; says why."""
+
+
+@contextlib.contextmanager
+def writing() -> Iterator[None]:
+    """Turns what torch, safetensors and the system raise when a write fails into NotSaved."""
+    try:
+        yield
+    except OSError as error:
+        raise NotSaved(error.strerror or str(error)) from error
+    except (SafetensorError, RuntimeError) as error:
+        raise NotSaved(one_line(str(error), 160)) from error
+
+
 @dataclass
 class Progress:
     """How far a run is.
@@ -39,7 +58,8 @@ class Progress:
     step: optimizer steps done. tokens, trained_tokens: seen so far, padding left out. micro_batch,
     checkpointed_layers: what memory allowed. best_loss, best_step, evaluations_since_best: for early stopping
     and the best checkpoint; best_loss is None before the first evaluation. skipped: updates left out in a row
-    because they were not finite. dtype, attention: decided once, kept when resumed.
+    because they were not finite. evaluated_step: the last one evaluated at. dtype, attention: decided once, kept
+    when resumed.
     """
 
     step: int = 0
@@ -51,6 +71,7 @@ class Progress:
     best_step: int = 0
     evaluations_since_best: int = 0
     skipped: int = 0
+    evaluated_step: int = -1
     dtype: str = ""
     attention: str = ""
 
@@ -68,31 +89,32 @@ def save(
 ) -> Path:
     """Writes the checkpoint of `progress.step`, then removes all but the newest `keep` and the best.
 
-    Raises OSError when the disk will not take it; nothing half-written is left.
+    Raises NotSaved when the disk will not take it; nothing half-written is left.
     """
     final = folder / f"{_PREFIX}{progress.step:06d}"
     temporary = folder / f"{_TEMPORARY}{final.name}"
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(temporary, ignore_errors=True)
     try:
-        save_adapter(model, temporary, base, pissa)
-        torch.save(
-            {"optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}, temporary / "optimizer.pt"
-        )
-        (temporary / "state.json").write_bytes(orjson.dumps(asdict(progress)))
-        for path in temporary.rglob("*"):
-            _sync(path)
-        (temporary / _COMPLETE).touch()
-        _sync(temporary)
-        if final.exists():  # saved again at the same step, on request
-            shutil.rmtree(final)
-        temporary.rename(final)
-        _sync(folder)
+        with writing():
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(temporary, ignore_errors=True)
+            save_adapter(model, temporary, base, pissa)
+            states = {"optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
+            torch.save(states, temporary / "optimizer.pt")
+            (temporary / "state.json").write_bytes(orjson.dumps(asdict(progress)))
+            for path in temporary.rglob("*"):
+                _sync(path)
+            (temporary / _COMPLETE).touch()
+            _sync(temporary)
+            if final.exists():  # a torn one, or one saved before the run was made to start over
+                shutil.rmtree(final)
+            temporary.rename(final)
+            _sync(folder)
+            if progress.best_step == progress.step and progress.best_loss is not None:
+                record = orjson.dumps({"path": final.name, "eval_loss": progress.best_loss})
+                replace_bytes(folder / _BEST, record, durable=True)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    if progress.best_step == progress.step and progress.best_loss is not None:
-        (folder / _BEST).write_bytes(orjson.dumps({"path": final.name, "eval_loss": progress.best_loss}))
     _prune(folder, keep)
     return final
 

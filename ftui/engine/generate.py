@@ -1,7 +1,7 @@
 """The generation loop: several sides at once, each streaming, each ending by itself.
 
-Sides that can share a pass run as one left-padded batch; rows that have ended leave it. Where their adapters
-cannot share one (DoRA, adapted embeddings, experts) the sides run one after another.
+Sides that can share a pass run as one left-padded batch; rows that have ended leave it. Where they cannot
+(DoRA, adapted embeddings or experts, recurrent layers) the sides run one after another.
 """
 
 from __future__ import annotations
@@ -65,14 +65,17 @@ def generate(
     """Answers all `prompts`: tokens as they come, then one Done a side. Looks at `cancelled` every token."""
     rows = [_Row(served, number, prompt, emit) for number, prompt in enumerate(prompts)]
     with torch.inference_mode():
-        try:
-            with served.rows([prompt.adapter for prompt in prompts]) as stacked:
-                _run(served, rows, stacked, cancelled)
-        except NotStackable:
-            for row in rows:
-                with served.alone(row.prompt.adapter):
-                    row.restart()
-                    _run(served, [row], None, cancelled)
+        if not served.recurrent:
+            try:
+                with served.rows([prompt.adapter for prompt in prompts]) as stacked:
+                    _run(served, rows, stacked, cancelled)
+                return
+            except NotStackable:
+                pass  # known before the first token: no side has said anything yet
+        for row in rows:
+            with served.alone(row.prompt.adapter):
+                row.restart()
+                _run(served, [row], None, cancelled)
 
 
 class _Row:
@@ -158,6 +161,7 @@ class _Batch:
         self._model = served.model
         self._device = served.device
         self._stacked = stacked
+        self._whole = served.recurrent  # their code takes either a whole prompt or one token
         accepted = inspect.signature(served.model.forward).parameters
         self._with_positions = "position_ids" in accepted
         self._options: dict[str, Any] = {"logits_to_keep": 1} if "logits_to_keep" in accepted else {}
@@ -171,10 +175,10 @@ class _Batch:
 
     def prefill(self, cancelled: Callable[[], bool]) -> torch.Tensor | None:
         """Reads the prompts; the first reply token's logits, [rows, vocabulary], or None if cancelled."""
-        positions = (self._mask.cumsum(1) - 1).clamp(min=0)
+        positions, width = (self._mask.cumsum(1) - 1).clamp(min=0), self._ids.shape[1]
         logits = None
-        chunk = _CHUNK.get(self._device.type, 1024)
-        for start in range(0, self._ids.shape[1], chunk):
+        chunk = width if self._whole else _CHUNK.get(self._device.type, 1024)
+        for start in range(0, width, chunk):
             if cancelled():
                 return None
             end = start + chunk

@@ -46,7 +46,10 @@ class Adapter:
 
 @dataclass(slots=True)
 class ServedModel:
-    """What `load` makes. `adapters` is by the names people use; `warnings` is for people, too."""
+    """What `load` makes. `adapters` is by the names people use; `warnings` is for people, too.
+
+    recurrent: some layers carry a state instead of keys and values; padding would get into it.
+    """
 
     base: str
     folder: Path
@@ -58,6 +61,7 @@ class ServedModel:
     dtype: torch.dtype
     stop_ids: frozenset[int]
     context: int | None
+    recurrent: bool = False
     adapters: dict[str, Adapter] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     _peft: Any = None
@@ -174,14 +178,15 @@ class ServedModel:
                 yield f"{name} learned on {trained.bits}-bit weights, these are {self.quantization.bits}-bit"
 
     def _layer_sizes(self) -> dict[str, tuple[int, int]]:
-        """(inputs, outputs) of every layer that says them, by the name it has without adapters."""
-        sizes = {}
+        """(inputs, outputs) of every layer by the name it has without adapters; 0 where it does not say."""
+        sizes: dict[str, tuple[int, int]] = {}
         for name, module in self.model.named_modules():
             inputs, outputs = getattr(module, "in_features", None), getattr(module, "out_features", None)
-            if inputs is None and type(module).__name__ == "Conv1D":
+            if type(module).__name__ == "Conv1D":
                 inputs, outputs = module.weight.shape
-            if inputs is not None and ".lora_" not in name:
-                sizes[name.replace(".base_layer", "")] = (int(inputs), int(outputs or 0))
+            plain = name.replace(".base_layer", "")
+            if ".lora_" not in name and not any(sizes.get(plain, ())):
+                sizes[plain] = (int(inputs or 0), int(outputs or 0))
         return sizes
 
 
@@ -215,7 +220,14 @@ def load(
         dtype=loaded.dtype,
         stop_ids=_stop_ids(loaded, tokenizer),
         context=getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None),
+        recurrent=_is_recurrent(loaded.model),
     )
+
+
+def _is_recurrent(model: Any) -> bool:
+    kinds = getattr(model.config.get_text_config(), "layer_types", None) or ()
+    attends = all(str(kind).endswith("attention") and kind != "linear_attention" for kind in kinds)
+    return not attends or bool(getattr(model, "_is_stateful", False))
 
 
 def _stop_ids(loaded: LoadedBase, tokenizer: Any) -> frozenset[int]:

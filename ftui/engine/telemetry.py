@@ -70,10 +70,12 @@ class Reporter:
         self._trackers = trackers
         self._progress_due = 0.0
         self._status_due = 0.0
+        self._beat_due = 0.0
         self.status: dict[str, Any] = {}
 
     def emit(self, kind: str, **fields: Any) -> None:
         self._writer.emit(kind, **fields)
+        self._beat_due = time.monotonic() + _HEARTBEAT_SECONDS
         if kind in ("step", "eval"):
             step = int(fields["step"])
             numbers = {name: value for name, value in fields.items() if isinstance(value, int | float)}
@@ -91,6 +93,11 @@ class Reporter:
         self._progress_due = now + _PROGRESS_SECONDS
         self.emit("progress", stage=stage, done=done, total=total, unit=unit, note=note)
         self.show(stage=stage)
+
+    def beat(self, stage: str) -> None:
+        """A heartbeat, when nothing has been said for a while: steps may take minutes."""
+        if time.monotonic() >= self._beat_due:
+            self.emit("heartbeat", stage=stage)
 
     def show(self, **fields: Any) -> None:
         """Updates status.json, at most once a second."""

@@ -66,8 +66,8 @@ class Training:
         """From the step it is at to the last. Raises StopRequested, with a checkpoint saved."""
         total = self.parts.total_steps
         try:
-            if self.progress.step == 0:
-                self.evaluate()
+            if self.evaluation_is_due() and self.progress.evaluated_step != self.progress.step:
+                self.evaluate()  # before the first step, or what an interrupted attempt did not get to
             while self.progress.step < total and not self.should_stop_early():
                 self.step()
                 self.after_step()
@@ -110,6 +110,7 @@ class Training:
         padding = places = 0
         for micro in micro_batches(sequences, self.progress.micro_batch):
             self.control.check()
+            self.reporter.beat("train")
             documents = [parts.rows.train[number] for sequence in micro for number in sequence]
             batch = collate(documents, device=parts.device.torch, padded=not parts.layout.flat)
             parts.noise.expect(batch)
@@ -180,20 +181,22 @@ class Training:
         if step % self.recipe.logging.every == 0 or last:
             self.reporter.emit("step", **self.interval.figures(self.progress))
             self.reporter.show(**self.interval.status)
-        best = False
-        if self.evaluate_every and (step % self.evaluate_every == 0 or last):
-            best = self.evaluate()
+        best = self.evaluation_is_due() and self.evaluate()
         scheduled = bool(self.save_every) and step % self.save_every == 0
         if scheduled or best or last or self.control.take_checkpoint_request():
             self.save()
             if scheduled or last:
                 self.sample()
 
+    def evaluation_is_due(self) -> bool:
+        step = self.progress.step
+        if not self.evaluate_every or not len(self.parts.rows.validation):
+            return False
+        return step % self.evaluate_every == 0 or step == self.parts.total_steps
+
     def evaluate(self) -> bool:
         """Measures the validation loss; whether it is the lowest since training began."""
         rows = self.parts.rows.validation
-        if not self.recipe.evaluation.every or not len(rows):
-            return False
 
         def tell(done: int) -> None:
             self.control.check()
@@ -207,13 +210,13 @@ class Training:
                 layout=parts.layout,
                 loss=parts.loss,
                 autocast=parts.autocast,
-                micro_batch=max(8, self.progress.micro_batch),
-                capacity=max(self.recipe.data.max_length, setup.CPU_TOKENS),
+                capacity=self.progress.micro_batch * self.recipe.data.max_length,
                 tell=tell,
             )
         )
         self.reporter.emit("eval", step=self.progress.step, **figures)
         self.reporter.show(eval_loss=figures["eval_loss"])
+        self.progress.evaluated_step = self.progress.step
         lowest, loss = self.progress.best_loss, figures["eval_loss"]
         if self.progress.step == 0 or not math.isfinite(loss):
             return False
@@ -253,8 +256,8 @@ class Training:
                     pissa=setup.pissa_start(self.rundir),
                     keep=self.recipe.checkpoints.keep,
                 )
-        except OSError as error:
-            self.reporter.notice(f"the checkpoint could not be saved: {error.strerror}", "free disk space")
+        except checkpoint.NotSaved as error:
+            self.reporter.notice(f"the checkpoint could not be saved: {error}", "free disk space")
             return
         self.saved_step = self.progress.step
         self.reporter.emit(
@@ -282,15 +285,22 @@ class Training:
             self.reporter.emit("sample", step=self.progress.step, prompt=prompt, reply=reply)
 
     def finish(self) -> Path:
-        """Writes the adapter: the last weights, or with early stopping the best ones. Raises OSError."""
+        """Writes the adapter: the last weights, or with early stopping the best ones. Raises ModelError."""
         parts = self.parts
         if self.recipe.evaluation.early_stopping and (best := checkpoint.best(self.rundir.checkpoints)):
             checkpoint.load_weights(best, parts.model)
         final = self.rundir.adapter
         temporary = final.with_name(".adapter-saving")
         setup.remove(temporary)
-        save_adapter(parts.model, temporary, parts.base_path, setup.pissa_start(self.rundir))
-        parts.tokenizer.save_pretrained(temporary)
+        try:
+            with self.reporter.phase("save"), checkpoint.writing():
+                save_adapter(parts.model, temporary, parts.base_path, setup.pissa_start(self.rundir))
+                parts.tokenizer.save_pretrained(temporary)
+        except checkpoint.NotSaved as error:
+            raise ModelError(
+                f"the adapter could not be written: {error}",
+                f"free disk space, then `ftui runs resume {self.rundir.id}`",
+            ) from None
         setup.remove(final)
         temporary.rename(final)
         setup.remove(setup.cache(self.rundir))
@@ -334,7 +344,7 @@ def run(rundir: RunDir, writer: EventWriter) -> int:
 
 
 def quiet_libraries() -> None:
-    """Keeps the run's log for what a person should read: no progress bars, no notes from library to library."""
+    """Keeps the run's log for what a person should read: no progress bars, no notes between libraries."""
     import transformers
 
     transformers.utils.logging.disable_progress_bar()

@@ -41,14 +41,13 @@ def validation_loss(
     layout: Layout,
     loss: Callable[..., Loss],
     autocast: Callable[[], Any],
-    micro_batch: int,
     capacity: int,
     tell: Callable[[int], None],
 ) -> dict[str, Any]:
     """The fields of an `eval` event: the mean over all trained tokens of `rows`, longest documents first.
 
-    micro_batch: documents at once at most; capacity: tokens at once at most. tell: called with the documents
-    done; what it raises ends the evaluation.
+    capacity: tokens at once at most, padding and all. tell: called with the documents done; what it raises ends
+    the evaluation.
     """
     begun = time.monotonic()
     longest_first = sorted(range(len(rows)), key=lambda n: -int(rows.lengths[n]))
@@ -56,7 +55,7 @@ def validation_loss(
     positions = done = 0
     with evaluating(model):
         while done < len(longest_first):
-            fitting = max(1, min(micro_batch, capacity // int(rows.lengths[longest_first[done]])))
+            fitting = max(1, capacity // int(rows.lengths[longest_first[done]]))
             chosen = longest_first[done : done + fitting]
             batch = collate([rows[n] for n in chosen], device=model.device, padded=not layout.flat)
             with autocast():

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 # Events that are followed by more of the same request; any other one is its last.
 _PARTIAL = frozenset({"progress", "token", "done"})
+# Idle threads must sleep rather than spin: beside a training run that makes CPU replies five times faster.
+_DEFAULTS = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
 _LOG_TAIL_BYTES = 8192
 _CLOSE_SECONDS = 3.0
 
@@ -66,7 +68,7 @@ class EngineClient:
             stderr=self._log,
             # Its own group: a ctrl+c meant for the screen must not reach it, and close() can end all of it.
             start_new_session=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"},
+            env=_DEFAULTS | os.environ | {"PYTHONUNBUFFERED": "1"},
         )
         self._ids = itertools.count(1)
         self._waiting: dict[int, queue.SimpleQueue[Event | None]] = {}
@@ -85,7 +87,7 @@ class EngineClient:
         progress: Progress | None = None,
         log_path: Path | None = None,
     ) -> Self:
-        """A chat server with `base` and `adapters` loaded. Raises FtuiError or ModelError, leaving nothing."""
+        """A chat server with `base` and `adapters` loaded; raises FtuiError or ModelError, leaving none."""
         client = cls(log_path=log_path)
         try:
             client.load(base, adapters, progress)

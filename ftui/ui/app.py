@@ -123,13 +123,14 @@ class FtuiApp(App[None]):
             self.warn(problem)
         if self.settings.keys:
             self._check_keymap()
-        # After the first paint: reading the GPU's driver and the runs must not delay it.
-        self.set_timer(_PULSE_AFTER_SECONDS, self._start_pulse)
+        self.run_worker(self._follow_pulse, thread=True, group="pulse", exit_on_error=False)
         if self._demo_steps is not None:
             self._guide(self._demo_steps).welcome()
 
-    def _start_pulse(self) -> None:
-        self.run_worker(lambda: pulse_loop(self), thread=True, group="pulse", exit_on_error=False)
+    def _follow_pulse(self) -> None:
+        """After the first paint: reading the GPU's driver and the runs must not delay it."""
+        sleep(_PULSE_AFTER_SECONDS)
+        pulse_loop(self)
 
     def on_pulse_message(self, message: PulseMessage) -> None:
         """Hands the newest snapshot to whatever pane is showing."""

@@ -66,9 +66,10 @@ def pulse_loop(app: FtuiApp) -> None:
         trouble = ""
         try:
             runs = tuple(list_runs(app.workspace))
-        except (OSError, FtuiError) as error:  # an unreadable folder: the last known runs, and why
-            known = isinstance(error, FtuiError)
-            trouble = error.message if known else f"cannot read the runs: {error.strerror}"
+        except FtuiError as error:  # an unreadable folder: the last known runs stay, with why
+            trouble = error.message
+        except OSError as error:
+            trouble = f"cannot read the runs: {error.strerror}"
         pulse = Pulse(runs, nvml.snapshot(), host.snapshot(app.workspace.root), trend.of(runs), trouble)
         if pulse != last:
             last = pulse

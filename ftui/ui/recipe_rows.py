@@ -170,7 +170,7 @@ def notes(recipe: Recipe, around: RecipeFacts | None, facts: Facts) -> dict[str,
         )
         for name in ("evaluation.every", "checkpoints.every", "training.warmup"):
             if steps := as_steps(recipe.get(name), course.steps):
-                said[name] = f"{steps:,} steps" if name.endswith("warmup") else f"every {steps:,} steps"
+                said[name] = _every(steps) if name.endswith("every") else f"{steps:,} steps"
     if needed := facts.estimate:
         said["model.base"] = f"{_count(needed.parameters - _added(recipe, needed.trainable))} parameters"
         said["quantization.bits"] = show_size(needed.weights)
@@ -181,6 +181,10 @@ def notes(recipe: Recipe, around: RecipeFacts | None, facts: Facts) -> dict[str,
                 f"{needed.load.checkpointed} of {around.base.geometry.layers} layers"
             )
     return said
+
+
+def _every(steps: int) -> str:
+    return "every step" if steps == 1 else f"every {steps:,} steps"
 
 
 def _plain_notes(recipe: Recipe) -> dict[str, str]:

@@ -41,7 +41,9 @@ def chat(*messages, **fields):
     return Example(messages=messages, **fields)
 
 
-TWO_TURNS = chat(Message("system", "be brief"), user("hello"), assistant("hi there"), user("bye"), assistant("see you"))
+TWO_TURNS = chat(
+    Message("system", "be brief"), user("hello"), assistant("hi there"), user("bye"), assistant("see you")
+)
 
 
 def trained(encoded, tokenizer=TOKENIZER):
@@ -150,7 +152,10 @@ def test_a_template_that_rewrites_history_still_trains_what_it_shows():
     ("template", "reason"),
     [
         ("{{ raise_exception('roles must alternate') }}", "roles must alternate"),
-        (CHATML.replace("message['content']", "message['content'] | replace('there', 'THERE')"), "rewrites what turn 3"),
+        (
+            CHATML.replace("message['content']", "message['content'] | replace('there', 'THERE')"),
+            "rewrites what turn 3",
+        ),
         (CHATML.replace("message['content']", "''"), "leaves out or rewrites"),
     ],
     ids=["raises", "changes the reply", "leaves the reply out"],
@@ -204,7 +209,11 @@ def test_a_batch_gives_what_each_example_gives_alone():
     assert list(encoder.encode_batch(examples)) == [encoder.encode(example) for example in examples]
 
 
-words = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\ue000\ue001\ue002\ue003"), min_size=1, max_size=20)
+words = st.text(
+    alphabet=st.characters(codec="utf-8", exclude_characters="\ue000\ue001\ue002\ue003"),
+    min_size=1,
+    max_size=20,
+)
 
 
 @settings(max_examples=60, deadline=None)

@@ -9,7 +9,6 @@ from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
 
 from ftui.engine import loss as module
 from ftui.engine.loss import FrozenHeadLoss, has_frozen_head
-from tests.engine.tiny_base import tiny  # noqa: F401 - a fixture
 
 torch.set_num_threads(1)
 
@@ -55,12 +54,20 @@ def test_without_gradients_none_is_computed():
     assert not value.requires_grad
 
 
-def test_heads_that_train_or_cap_their_logits_are_left_to_the_model(tiny):  # noqa: F811
+def test_heads_that_train_or_cap_their_logits_are_left_to_the_model(tiny):
     model = AutoModelForCausalLM.from_pretrained(tiny)
     assert not has_frozen_head(model)
     model.requires_grad_(False)
     assert has_frozen_head(model)
-    config = Gemma2Config(vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=16)
+    config = Gemma2Config(
+        vocab_size=64,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+    )
     capped = Gemma2ForCausalLM(config).requires_grad_(False)
     assert config.final_logit_softcapping
     assert not has_frozen_head(capped)

@@ -29,7 +29,6 @@ from ftui.engine.model import checkpoint_layers, choose_formats, count, layers, 
 from ftui.engine.pack import collate
 from ftui.engine.validation import evaluating
 from tests.engine.test_pack import documents
-from tests.engine.tiny_base import tiny  # noqa: F401 - a fixture
 
 torch.set_num_threads(1)
 
@@ -53,7 +52,12 @@ DEVICE = find_device()
 
 
 def recipe(**sections):
-    document = {"schema": 1, "model": {"dtype": "float32"}, "data": {"train": "x", "packing": False}, "adapter": {"rank": 4, "alpha": 8}}
+    document = {
+        "schema": 1,
+        "model": {"dtype": "float32"},
+        "data": {"train": "x", "packing": False},
+        "adapter": {"rank": 4, "alpha": 8},
+    }
     for name, fields in sections.items():
         document.setdefault(name, {}).update(fields)
     return parse_recipe(document)
@@ -68,7 +72,9 @@ def no_autocast():
 
 
 def load(path, wanted):
-    return load_model(path, wanted, DEVICE, choose_formats(wanted, DEVICE), load_with(attentions(wanted, DEVICE)[0]))
+    return load_model(
+        path, wanted, DEVICE, choose_formats(wanted, DEVICE), load_with(attentions(wanted, DEVICE)[0])
+    )
 
 
 def train_a_little(base, model, steps=6):
@@ -126,16 +132,21 @@ def test_what_is_quantized_is_counted_and_what_is_not_is_named(tmp_path):
     assert shares["falcon"] > 0.5  # its own linear class, which the loader passes over
     assert not left["llama 3"]
     assert not left["falcon"]
-    assert any("Experts" in name for name in left["mixtral"])  # fused experts stay in 16 bits, and that is said
+    assert any(
+        "Experts" in name for name in left["mixtral"]
+    )  # fused experts stay in 16 bits, and that is said
 
 
-def test_a_four_bit_weight_counts_as_the_weights_it_stands_for(tiny):  # noqa: F811
-    full, quantized = load(tiny, recipe(quantization={"bits": 16})), load(tiny, recipe(quantization={"bits": 4}))
+def test_a_four_bit_weight_counts_as_the_weights_it_stands_for(tiny):
+    full, quantized = (
+        load(tiny, recipe(quantization={"bits": 16})),
+        load(tiny, recipe(quantization={"bits": 4})),
+    )
     assert count(full).parameters == count(quantized).parameters
     assert count(full).quantized == 0
 
 
-def test_an_evaluation_leaves_quantized_training_as_it_was(tiny, tmp_path):  # noqa: F811
+def test_an_evaluation_leaves_quantized_training_as_it_was(tiny, tmp_path):
     wanted = recipe(quantization={"bits": 4})
     base = load(tiny, wanted)
     model = attach(base, wanted, tmp_path / "start")
@@ -150,7 +161,7 @@ def test_an_evaluation_leaves_quantized_training_as_it_was(tiny, tmp_path):  # n
 
 
 @pytest.mark.parametrize("method", ["lora", "rslora", "dora", "pissa"])
-def test_an_adapter_of_every_method_starts_as_the_base_and_saves_what_it_is(method, tiny, tmp_path):  # noqa: F811
+def test_an_adapter_of_every_method_starts_as_the_base_and_saves_what_it_is(method, tiny, tmp_path):
     wanted = recipe(quantization={"bits": 16}, adapter={"method": method})
     untouched = load(tiny, wanted)
     base = load(tiny, wanted)
@@ -163,7 +174,7 @@ def test_an_adapter_of_every_method_starts_as_the_base_and_saves_what_it_is(meth
     assert torch.allclose(logits(fresh), logits(model), atol=1e-5)
 
 
-def test_adapter_weights_are_float32_on_a_bfloat16_base(tiny, tmp_path):  # noqa: F811
+def test_adapter_weights_are_float32_on_a_bfloat16_base(tiny, tmp_path):
     wanted = recipe(model={"dtype": "bfloat16"}, quantization={"bits": 4})
     base = load(tiny, wanted)
     model = attach(base, wanted, tmp_path / "start")
@@ -171,7 +182,7 @@ def test_adapter_weights_are_float32_on_a_bfloat16_base(tiny, tmp_path):  # noqa
     assert base.get_input_embeddings().weight.dtype == torch.bfloat16
 
 
-def test_recomputed_layers_change_nothing_but_memory(tiny, tmp_path):  # noqa: F811
+def test_recomputed_layers_change_nothing_but_memory(tiny, tmp_path):
     wanted = recipe(quantization={"bits": 16})
     results = []
     for number in (0, 1, 99):
@@ -182,8 +193,11 @@ def test_recomputed_layers_change_nothing_but_memory(tiny, tmp_path):  # noqa: F
     assert results[0] == results[1] == results[2]
 
 
-def test_the_tiled_loss_is_used_where_the_head_is_frozen_and_plain(tiny):  # noqa: F811
-    lora, full = recipe(quantization={"bits": 16}), recipe(quantization={"bits": 16}, adapter={"method": "full"})
+def test_the_tiled_loss_is_used_where_the_head_is_frozen_and_plain(tiny):
+    lora, full = (
+        recipe(quantization={"bits": 16}),
+        recipe(quantization={"bits": 16}, adapter={"method": "full"}),
+    )
     base = load(tiny, lora)
     layout = layout_for(base, lora)
     assert choose_loss(base, layout, no_autocast) is tiled_loss
@@ -191,14 +205,14 @@ def test_the_tiled_loss_is_used_where_the_head_is_frozen_and_plain(tiny):  # noq
     assert choose_loss(trained, layout, no_autocast) is stock_loss
 
 
-def test_a_layer_name_that_does_not_exist_is_named_with_those_that_do(tiny, tmp_path):  # noqa: F811
+def test_a_layer_name_that_does_not_exist_is_named_with_those_that_do(tiny, tmp_path):
     wanted = recipe(quantization={"bits": 16}, adapter={"targets": ["nope"]})
     with pytest.raises(FtuiError, match="q_proj") as caught:
         attach(load(tiny, wanted), wanted, tmp_path / "start")
     assert caught.value.where == "adapter.targets"
 
 
-def test_pickled_weights_are_never_loaded(tiny, tmp_path):  # noqa: F811
+def test_pickled_weights_are_never_loaded(tiny, tmp_path):
     model = AutoModelForCausalLM.from_pretrained(tiny)
     model.config.save_pretrained(tmp_path)
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")

@@ -13,7 +13,6 @@ from ftui.engine.attention import NAME
 from ftui.engine.layout import Layout
 from ftui.engine.loss import stock_loss, tiled_loss
 from ftui.engine.pack import Order, Steps, best_fit, collate, micro_batches
-from tests.engine.tiny_base import tiny  # noqa: F401 - a fixture
 
 torch.set_num_threads(1)
 
@@ -41,10 +40,10 @@ def test_packing_wastes_little():
 
 
 @settings(deadline=None)
-@given(
-    st.integers(1, 60), st.integers(1, 9), st.sampled_from([0, 64]), st.booleans(), st.integers(0, 3)
-)
-def test_an_epoch_trains_every_document_once_in_an_order_that_the_seed_decides(rows, batch, capacity, grouped, seed):
+@given(st.integers(1, 60), st.integers(1, 9), st.sampled_from([0, 64]), st.booleans(), st.integers(0, 3))
+def test_an_epoch_trains_every_document_once_in_an_order_that_the_seed_decides(
+    rows, batch, capacity, grouped, seed
+):
     lengths = np.random.default_rng(rows).integers(1, 64, rows)
     order = Order(lengths, batch, capacity, seed, grouped)
     steps = Steps(order)
@@ -65,7 +64,12 @@ def test_micro_batches_cut_a_step_without_losing_any():
 
 
 def test_the_last_token_of_a_document_never_predicts_the_first_of_the_next():
-    batch = collate([(np.array([1, 2, 3], np.int32), np.ones(3, np.float32)), (np.array([7, 8], np.int32), np.ones(2, np.float32))])
+    batch = collate(
+        [
+            (np.array([1, 2, 3], np.int32), np.ones(3, np.float32)),
+            (np.array([7, 8], np.int32), np.ones(2, np.float32)),
+        ]
+    )
     assert batch.position_ids.tolist() == [[0, 1, 2, 0, 1]]
     assert batch.predicting.tolist() == [0, 1, 3]
     assert batch.targets.tolist() == [2, 3, 8]
@@ -73,7 +77,9 @@ def test_the_last_token_of_a_document_never_predicts_the_first_of_the_next():
 
 def test_padding_is_known_by_its_place_so_that_a_trained_eos_equal_to_the_pad_counts():
     ids, weights = np.array([5, 2], np.int32), np.ones(2, np.float32)
-    batch = collate([(ids, weights), (np.array([5, 6, 7], np.int32), np.ones(3, np.float32))], padded=True, pad_id=2)
+    batch = collate(
+        [(ids, weights), (np.array([5, 6, 7], np.int32), np.ones(3, np.float32))], padded=True, pad_id=2
+    )
     assert batch.targets.tolist() == [2, 6, 7]
     assert (batch.padding, batch.tokens) == (1, 5)
 
@@ -87,7 +93,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("loss", [tiled_loss, stock_loss])
-def test_every_layout_gives_the_loss_and_gradients_of_documents_alone(tiny, loss):  # noqa: F811
+def test_every_layout_gives_the_loss_and_gradients_of_documents_alone(tiny, loss):
     chosen = documents([5, 17, 30, 2, 9])
     scale = 1 / sum(float(weights[1:].sum()) for _, weights in chosen)
 

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from ftui.engine import checkpoint
+from ftui.engine.train import main
 from ftui.runs.rundir import EXIT_FINISHED
 from tests.engine.run_folder import events, kill, losses, make_run, start, wait_for
-from tests.engine.tiny_base import tiny  # noqa: F401 - a fixture
 
-torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("trainer_in_process")
+torch.set_num_threads(1)  # as the processes that are killed
 
 VALUES = {
     "quantization": {"bits": 4},
@@ -23,19 +24,19 @@ VALUES = {
 
 
 @pytest.fixture(scope="module")
-def expected(tiny, tmp_path_factory):  # noqa: F811
+def expected(tiny, tmp_path_factory):
     run = make_run(tmp_path_factory.mktemp("whole"), tiny, VALUES)
-    assert start(run).wait(timeout=300) == EXIT_FINISHED, run.log_path.read_text()
+    assert main([str(run.path)]) == EXIT_FINISHED, events(run, "end")
     return losses(run)
 
 
-def test_killed_twice_it_gives_the_same_losses(expected, tiny, tmp_path):  # noqa: F811
+def test_killed_twice_it_gives_the_same_losses(expected, tiny, tmp_path):
     run = make_run(tmp_path, tiny, VALUES)
     for step in (8, 23):
         process = start(run)
         wait_for(lambda step=step: step in losses(run), process, run)
         kill(process)
-    assert start(run).wait(timeout=300) == EXIT_FINISHED, run.log_path.read_text()
+    assert main([str(run.path)]) == EXIT_FINISHED, events(run, "end")
     attempts = events(run, "attempt")
     assert [attempt["attempt"] for attempt in attempts] == [1, 2, 3]
     assert attempts[1]["step"] >= 6
@@ -43,7 +44,7 @@ def test_killed_twice_it_gives_the_same_losses(expected, tiny, tmp_path):  # noq
     assert losses(run) == pytest.approx(expected, rel=1e-6)
 
 
-def test_killed_while_saving_it_uses_the_checkpoint_before(expected, tiny, tmp_path):  # noqa: F811
+def test_killed_while_saving_it_uses_the_checkpoint_before(expected, tiny, tmp_path):
     run = make_run(tmp_path, tiny, VALUES)
     process = start(run)
     wait_for(lambda: 8 in losses(run), process, run)
@@ -56,5 +57,5 @@ def test_killed_while_saving_it_uses_the_checkpoint_before(expected, tiny, tmp_p
     assert before is not None
     assert before.name < newest.name
     assert not torn.exists()
-    assert start(run).wait(timeout=300) == EXIT_FINISHED, run.log_path.read_text()
+    assert main([str(run.path)]) == EXIT_FINISHED, events(run, "end")
     assert losses(run) == pytest.approx(expected, rel=1e-6)

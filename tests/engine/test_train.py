@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import resource
 import signal
 
 import pytest
@@ -17,22 +18,9 @@ from ftui.engine.telemetry import Control
 from ftui.engine.train import Training, main
 from ftui.runs.rundir import EXIT_FAILED, EXIT_FINISHED, EXIT_STOPPED
 from tests.engine.run_folder import chat_rows, events, losses, make_run
-from tests.engine.tiny_base import tiny  # noqa: F401 - a fixture
 
+pytestmark = pytest.mark.usefixtures("trainer_in_process")
 torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True)
-def _signals_as_they_were():
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-@pytest.fixture(autouse=True)
-def _same_priority(monkeypatch):
-    monkeypatch.setattr(os, "nice", lambda by: 0)
 
 
 def finished(run):
@@ -48,7 +36,7 @@ def failed(run):
 
 
 @pytest.fixture(scope="module")
-def whole(tiny, tmp_path_factory):  # noqa: F811
+def whole(tiny, tmp_path_factory):
     """A run with everything in it."""
     values = {
         "quantization": {"bits": 4},
@@ -67,7 +55,15 @@ def test_it_learns_and_every_figure_of_a_step_is_there(whole):
     for event in steps:
         assert event["steps"] == 8
         assert event["grad_norm"] > 0
-        for name in ("learning_rate", "epoch", "num_tokens", "tokens_per_second", "samples_per_second", "step_time", "memory_rss"):
+        for name in (
+            "learning_rate",
+            "epoch",
+            "num_tokens",
+            "tokens_per_second",
+            "samples_per_second",
+            "step_time",
+            "memory_rss",
+        ):
             assert event[name] > 0, name
         assert 0 <= event["mean_token_accuracy"] <= 1
         assert 0 < event["entropy"] <= math.log(384) + 1e-3
@@ -78,7 +74,10 @@ def test_it_learns_and_every_figure_of_a_step_is_there(whole):
 
 def test_events_tell_the_story_in_order(whole):
     kinds = [event["type"] for event in events(whole)]
-    firsts = [kinds.index(kind) for kind in ("attempt", "data", "model", "plan", "eval", "step", "checkpoint", "end")]
+    firsts = [
+        kinds.index(kind)
+        for kind in ("attempt", "data", "model", "plan", "eval", "step", "checkpoint", "end")
+    ]
     assert firsts == sorted(firsts)
     assert kinds[-1] == "end"
     (data,) = events(whole, "data")
@@ -105,10 +104,12 @@ def test_checkpoints_are_saved_on_schedule_and_only_the_newest_kept(whole):
 def test_prompts_are_answered_at_every_scheduled_checkpoint(whole):
     samples = events(whole, "sample")
     assert [event["step"] for event in samples] == [2, 4, 6, 8]
-    assert all(event["prompt"] == "My tent is broken" and isinstance(event["reply"], str) for event in samples)
+    assert all(
+        event["prompt"] == "My tent is broken" and isinstance(event["reply"], str) for event in samples
+    )
 
 
-def test_the_adapter_loads_in_peft_with_its_tokenizer(whole, tiny):  # noqa: F811
+def test_the_adapter_loads_in_peft_with_its_tokenizer(whole, tiny):
     base = AutoModelForCausalLM.from_pretrained(tiny)
     ids = torch.arange(5, 20)[None]
     before = base(input_ids=ids).logits
@@ -129,18 +130,28 @@ def test_the_manifest_records_template_and_base(whole):
     assert len(manifest["base_fingerprint"]) == 64
 
 
-def test_the_effective_batch_is_the_users_whatever_is_in_memory_at_once(tiny, tmp_path):  # noqa: F811
+def test_the_effective_batch_is_the_users_whatever_is_in_memory_at_once(tiny, tmp_path):
     runs = [
-        losses(finished(make_run(tmp_path / str(size), tiny, {"training": {"micro_batch": size, "max_steps": 3}})))
+        losses(
+            finished(
+                make_run(tmp_path / str(size), tiny, {"training": {"micro_batch": size, "max_steps": 3}})
+            )
+        )
         for size in (4, 3, 1)
     ]
     for other in runs[1:]:
         assert other == pytest.approx(runs[0], rel=1e-5)
 
 
-def test_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(tiny, tmp_path, monkeypatch):  # noqa: F811
+def test_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(tiny, tmp_path, monkeypatch):
     values = {"training": {"max_steps": 4, "batch_size": 8}, "adapter": {"dropout": 0.1}}
-    expected = losses(finished(make_run(tmp_path / "enough", tiny, {**values, "training": {**values["training"], "micro_batch": 2}})))
+    expected = losses(
+        finished(
+            make_run(
+                tmp_path / "enough", tiny, {**values, "training": {**values["training"], "micro_batch": 2}}
+            )
+        )
+    )
     collate = pack.collate
 
     def scarce(documents, **options):
@@ -158,7 +169,9 @@ def test_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(tiny, tmp
     ]
 
 
-def test_out_of_memory_with_one_example_recomputes_layers_then_gives_up_in_one_line(tiny, tmp_path, monkeypatch):  # noqa: F811
+def test_out_of_memory_with_one_example_recomputes_layers_then_gives_up_in_one_line(
+    tiny, tmp_path, monkeypatch
+):
     def never(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -183,7 +196,7 @@ def poisoned(monkeypatch, when):
     monkeypatch.setattr(Training, "gradients", poison)
 
 
-def test_a_gradient_that_is_not_a_number_stops_the_run_before_the_update(tiny, tmp_path, monkeypatch):  # noqa: F811
+def test_a_gradient_that_is_not_a_number_stops_the_run_before_the_update(tiny, tmp_path, monkeypatch):
     poisoned(monkeypatch, {3})
     run = make_run(tmp_path, tiny)
     end = failed(run)
@@ -192,7 +205,7 @@ def test_a_gradient_that_is_not_a_number_stops_the_run_before_the_update(tiny, t
     assert len(losses(run)) == 2
 
 
-def test_with_on_nan_warn_the_update_is_left_out_and_training_goes_on(tiny, tmp_path, monkeypatch):  # noqa: F811
+def test_with_on_nan_warn_the_update_is_left_out_and_training_goes_on(tiny, tmp_path, monkeypatch):
     poisoned(monkeypatch, {3})
     run = finished(make_run(tmp_path, tiny, {"training": {"on_nan": "warn"}}))
     (notice,) = events(run, "notice")
@@ -201,13 +214,29 @@ def test_with_on_nan_warn_the_update_is_left_out_and_training_goes_on(tiny, tmp_
     assert math.isnan(events(run, "step")[2]["grad_norm"])
 
 
-def test_a_lost_run_ends_even_with_on_nan_warn(tiny, tmp_path, monkeypatch):  # noqa: F811
+def test_a_lost_run_ends_even_with_on_nan_warn(tiny, tmp_path, monkeypatch):
     poisoned(monkeypatch, set(range(100)))
     end = failed(make_run(tmp_path, tiny, {"training": {"on_nan": "warn", "max_steps": 50}}))
     assert "10 steps in a row" in end["message"]
 
 
-def test_early_stopping_keeps_the_best_weights(tiny, tmp_path):  # noqa: F811
+def test_a_real_full_disk_leaves_no_torn_checkpoint_and_ends_in_one_line(tiny, tmp_path):
+    run = make_run(tmp_path, tiny, {"training": {"max_steps": 2}, "checkpoints": {"every": 1}})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))  # events fit, weights do not
+    try:
+        end = failed(run)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert "the adapter could not be written" in end["message"]
+    assert any("could not be saved" in event["message"] for event in events(run, "notice"))
+    assert not list(run.checkpoints.glob("*step*"))
+    finished(run)
+
+
+def test_early_stopping_keeps_the_best_weights(tiny, tmp_path):
     values = {
         "training": {"max_steps": 40, "learning_rate": 0.5, "scheduler": "constant"},
         "evaluation": {"every": 1, "early_stopping": 3},
@@ -220,7 +249,7 @@ def test_early_stopping_keeps_the_best_weights(tiny, tmp_path):  # noqa: F811
     assert (run.adapter / "adapter_model.safetensors").read_bytes() == kept.read_bytes()
 
 
-def test_a_checkpoint_can_be_asked_for_at_any_step(tiny, tmp_path):  # noqa: F811
+def test_a_checkpoint_can_be_asked_for_at_any_step(tiny, tmp_path):
     run = make_run(tmp_path, tiny)
     run.request("checkpoint")
     finished(run)
@@ -240,7 +269,9 @@ def stop_at(monkeypatch, step):
     monkeypatch.setattr(Training, "gradients", ask)
 
 
-def test_a_stop_saves_a_checkpoint_that_loads_and_resuming_goes_on_as_if_nothing_had_been(tiny, tmp_path, monkeypatch):  # noqa: F811
+def test_a_stop_saves_a_checkpoint_that_loads_and_resuming_goes_on_as_if_nothing_had_been(
+    tiny, tmp_path, monkeypatch
+):
     values = {"adapter": {"dropout": 0.1}, "training": {"neftune_alpha": 5}}
     expected = losses(finished(make_run(tmp_path / "whole", tiny, values)))
     run = make_run(tmp_path / "stopped", tiny, values)
@@ -257,7 +288,7 @@ def test_a_stop_saves_a_checkpoint_that_loads_and_resuming_goes_on_as_if_nothing
     assert losses(run) == pytest.approx(expected, rel=1e-6)
 
 
-def test_sigterm_is_a_graceful_stop(tiny, tmp_path, monkeypatch):  # noqa: F811
+def test_sigterm_is_a_graceful_stop(tiny, tmp_path, monkeypatch):
     run = make_run(tmp_path, tiny)
     check = Control.check
 
@@ -272,7 +303,7 @@ def test_sigterm_is_a_graceful_stop(tiny, tmp_path, monkeypatch):  # noqa: F811
     assert events(run, "end")[0]["step"] == 2
 
 
-def test_a_resumed_run_trains_on_the_data_it_began_with(tiny, tmp_path, monkeypatch):  # noqa: F811
+def test_a_resumed_run_trains_on_the_data_it_began_with(tiny, tmp_path, monkeypatch):
     expected = losses(finished(make_run(tmp_path / "whole", tiny)))
     run = make_run(tmp_path / "run", tiny)
     with monkeypatch.context() as patched:
@@ -290,8 +321,16 @@ def test_a_resumed_run_trains_on_the_data_it_began_with(tiny, tmp_path, monkeypa
     [
         ({"training": {"objective": "dpo"}}, "training.objective", "not in this version"),
         ({"launch": {"processes": 2}}, "launch.processes", "one process"),
-        ({"adapter": {"method": "full"}, "quantization": {"bits": 4}}, "adapter.method", "cannot be quantized"),
-        ({"adapter": {"method": "pissa"}, "quantization": {"bits": 8}}, "adapter.method", "cannot be quantized"),
+        (
+            {"adapter": {"method": "full"}, "quantization": {"bits": 4}},
+            "adapter.method",
+            "cannot be quantized",
+        ),
+        (
+            {"adapter": {"method": "pissa"}, "quantization": {"bits": 8}},
+            "adapter.method",
+            "cannot be quantized",
+        ),
         ({"model": {"dtype": "float16"}}, "model.dtype", "float16"),
         ({"model": {"attention": "flash_attention_2"}}, "model.attention", "flash-attn"),
         ({"model": {"chat_template": "no-such.jinja"}}, "model.chat_template", "no chat template"),
@@ -302,7 +341,9 @@ def test_a_resumed_run_trains_on_the_data_it_began_with(tiny, tmp_path, monkeypa
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_cannot_be_done_is_refused_in_one_line_that_says_where(tiny, tmp_path, monkeypatch, values, where, words):  # noqa: F811
+def test_what_cannot_be_done_is_refused_in_one_line_that_says_where(
+    tiny, tmp_path, monkeypatch, values, where, words
+):
     end = failed(make_run(tmp_path, tiny, values))
     assert where in end["message"]
     assert words in end["message"]
@@ -310,9 +351,16 @@ def test_what_cannot_be_done_is_refused_in_one_line_that_says_where(tiny, tmp_pa
     assert "Traceback" not in end["message"]
 
 
-def test_rows_left_out_are_counted_by_reason(tiny, tmp_path):  # noqa: F811
-    question = {"messages": [{"role": "user", "content": "anyone?"}, {"role": "assistant", "content": "yes", "weight": 0}]}
-    long = {"messages": [{"role": "user", "content": "why " * 200}, {"role": "assistant", "content": "because"}]}
+def test_rows_left_out_are_counted_by_reason(tiny, tmp_path):
+    question = {
+        "messages": [
+            {"role": "user", "content": "anyone?"},
+            {"role": "assistant", "content": "yes", "weight": 0},
+        ]
+    }
+    long = {
+        "messages": [{"role": "user", "content": "why " * 200}, {"role": "assistant", "content": "because"}]
+    }
     run = finished(make_run(tmp_path, tiny, rows=[*chat_rows(20), question, long, {"foo": 1}]))
     (data,) = events(run, "data")
     assert data["dropped"]["nothing left to train on"] == 1
@@ -320,30 +368,36 @@ def test_rows_left_out_are_counted_by_reason(tiny, tmp_path):  # noqa: F811
     assert sum(data["dropped"].values()) == 3
 
 
-def test_raw_text_is_split_not_dropped_when_pretraining(tiny, tmp_path):  # noqa: F811
-    values = {"training": {"objective": "pretrain", "max_steps": 2}, "data": {"validation": 0, "packing": True}}
+def test_raw_text_is_split_not_dropped_when_pretraining(tiny, tmp_path):
+    values = {
+        "training": {"objective": "pretrain", "max_steps": 2},
+        "data": {"validation": 0, "packing": True},
+    }
     run = finished(make_run(tmp_path, tiny, values, rows=[{"text": "the quick brown fox " * 200}]))
     (data,) = events(run, "data")
     assert data["train_rows"] > 5
     assert data["dropped"] == {}
 
 
-def test_full_fine_tuning_writes_a_whole_model(tiny, tmp_path):  # noqa: F811
-    run = finished(make_run(tmp_path, tiny, {"adapter": {"method": "full"}, "training": {"learning_rate": 1e-3}}))
+def test_full_fine_tuning_writes_a_whole_model(tiny, tmp_path):
+    run = finished(
+        make_run(tmp_path, tiny, {"adapter": {"method": "full"}, "training": {"learning_rate": 1e-3}})
+    )
     model = AutoModelForCausalLM.from_pretrained(run.adapter)
     assert model.config.model_type == "llama"
     steps = list(losses(run).values())
     assert steps[-1] < steps[0]
 
 
-def test_a_failed_checkpoint_is_reported_and_training_goes_on(tiny, tmp_path, monkeypatch):  # noqa: F811
+def test_a_failed_checkpoint_is_reported_and_training_goes_on(tiny, tmp_path, monkeypatch):
     from ftui.engine import checkpoint
 
     save = checkpoint.save
 
     def full_disk(folder, progress, *arguments, **options):
         if progress.step == 3:
-            raise OSError(28, "No space left on device")
+            with checkpoint.writing():
+                raise OSError(28, "No space left on device")
         return save(folder, progress, *arguments, **options)
 
     monkeypatch.setattr(checkpoint, "save", full_disk)

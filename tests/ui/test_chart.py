@@ -90,7 +90,7 @@ def test_axis_ends_are_round(values, low, high):
     st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=60),
     st.integers(1, 40), st.integers(1, 12), st.booleans(), st.booleans(),
 )  # fmt: skip
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_no_series_whatsoever_breaks_a_chart(ys, columns, rows, log, plain):
     canvas = Canvas(columns, rows, plain=plain)
     xs = list(map(float, range(len(ys))))

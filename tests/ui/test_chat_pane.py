@@ -40,7 +40,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
-    engine = FakeEngine(REPLIES)
+    engine = FakeEngine(dict(REPLIES))
     monkeypatch.setattr(chat_asking, "ChatServers", lambda: ChatServers(start=engine.serve))
     return engine
 
@@ -373,6 +373,7 @@ def test_prompts_come_from_any_known_shape_and_never_from_a_broken_row(workspace
 def test_picture_of_two_sides_that_answered(workspace, engine, snap_compare, size):
     async def ready(pilot) -> None:
         await shown(pilot, "tickets-r16", "RAM")
+        pilot.app.screen.query_one(PromptBox).cursor_blink = False
         await say(pilot, "the kayak paddle arrived cracked")
         await shown(pilot, "Priority: High", "enter sends")
         await until(pilot, lambda: all(row.state == "idle" for row in rows(pilot)))

@@ -129,6 +129,34 @@ def test_a_damaged_file_never_raises_and_loses_only_what_was_hit(wounds, contain
             assert dataset.counts().accepted == len(seen)
 
 
+TALKS = [
+    {
+        "messages": [
+            {"role": "user", "content": f'q {n}, "quoted" {{braces}}'},
+            {"role": "assistant", "content": f"a {n}"},
+        ]
+    }
+    for n in range(12)
+]
+
+
+@SETTINGS
+@given(
+    st.integers(0, 10**6),
+    st.integers(0, 255) | st.sampled_from(list(b'"{}[],:\\\n')),
+    st.sampled_from([GOOD, TALKS]),
+    st.booleans(),
+)
+def test_one_damaged_byte_in_an_array_costs_one_row(at, byte, rows_, pretty):
+    whole = written(rows_, "pretty array" if pretty else "array")
+    with place() as folder:
+        path = Path(folder) / "rows.json"
+        path.write_bytes(damaged(whole, [(at, byte)]))
+        with Dataset.open(path, "anna") as dataset:
+            seen = [row.value for row in dataset.rows() if not row.broken]
+            assert sum(row in seen for row in rows_) >= len(rows_) - 1
+
+
 def annotated(path: Path) -> list[str]:
     path.write_bytes(written(GOOD, "jsonl"))
     with Dataset.open(path, "anna") as dataset:

@@ -81,8 +81,9 @@ class PaneScreen(Screen[None]):
 
         Await it in an action: the keys typed after the one that asks then go to the question and nowhere else.
         """
-        for open_question in self.query("Question"):
-            open_question.close()  # type: ignore[attr-defined]
+        for earlier in self.query("Question"):
+            if not earlier.closed:  # type: ignore[attr-defined]
+                earlier.close()  # type: ignore[attr-defined]
         keybar = self.query_one(KeyBar)
         keybar.display = False
         question.came_from = self.focused
@@ -92,7 +93,7 @@ class PaneScreen(Screen[None]):
     @property
     def asking(self) -> bool:
         """True while a question is open: keys belong to it."""
-        return bool(self.query("Question"))
+        return any(not question.closed for question in self.query("Question"))  # type: ignore[attr-defined]
 
     def unsaved(self) -> str:
         """What would be lost by quitting now, as a person says it; "" when nothing would."""

@@ -108,7 +108,7 @@ class ChatScreen(Seating):
     def on_chat_screen_known(self, message: Known) -> None:
         self._choices = message.choices
         if not self._seated and not any(row.turns for row in self._rows):
-            self.run_worker(self._seat(self._choices.default()), group="seat", exclusive=True)
+            self.run_worker(partial(self._seat, self._choices.default()), group="seat", exclusive=True)
         self._say_keys()
         self.refresh_bindings()
 

@@ -397,7 +397,7 @@ class DataScreen(Editing):
         await self.app.action_open_dataset()
 
     def action_other_side(self) -> None:
-        (self.example if self.rows.has_focus else self.rows).focus()
+        self.set_focus(self.example if self.rows.has_focus else self.rows)
 
 
 _ON_ROWS = {

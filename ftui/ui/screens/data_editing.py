@@ -80,7 +80,7 @@ class Editing(Finding):
             await self.query_one("#reading").mount(self._editor)
         self._came_from_example = self.example.has_focus
         self._editor.begin(block, self.rows.cursor, text)
-        self._editor.focus(scroll_visible=False)
+        self.set_focus(self._editor, scroll_visible=False)
         self._place_editor()
         set_subtitle(self.example, "ctrl+s save · esc back")
         self.refresh_bindings()
@@ -142,7 +142,7 @@ class Editing(Finding):
         self._editor.end()
         self.example.close_gap()
         set_subtitle(self.example, "")
-        (self.example if self._came_from_example else self.rows).focus()
+        self.set_focus(self.example if self._came_from_example else self.rows)
         self.refresh_bindings()
         self._want_row(self.rows.cursor)
 

@@ -105,23 +105,20 @@ class RecipeScreen(RecipeEditing):
         """Everything that follows from a recipe: the draft, or what it would be with what is being typed."""
         facts = self._facts(recipe)
         self.findings = lint(recipe, facts)
-        takes = self.query_one("#takes")
-        width = takes.content_size.width - 4
-        known = self._around
-        reason = (
-            "looking…"
-            if known is None
-            else f"{recipe.model.base}: {known.base.reason}"
-            if known.base.reason
-            else ""
-        )
-        if problem := next((p for p in facts.problems if p.field == "adapter.targets"), None):
-            reason = f"adapter.targets {problem.message}"
-        self.query_one(MemoryView).show(facts, reason, width)
+        width = self.query_one("#takes").content_size.width - 4
+        self.query_one(MemoryView).show(facts, self._why_unknown(recipe, facts), width)
         self.query_one(CourseView).show(facts, self._speed)
         self.query_one(FindingsList).show(self.findings)
         self._show_fields(recipe, facts)
-        self._show_file(recipe)
+        self._show_text(text_to_save(self.draft.text or "", recipe))
+
+    def _why_unknown(self, recipe: Recipe, facts: Facts) -> str:
+        """Why there is no memory estimate, as far as that is known."""
+        if self._around is None:
+            return "looking…"
+        if problem := next((one for one in facts.problems if one.field == "adapter.targets"), None):
+            return f"unknown: adapter.targets {problem.message}"
+        return f"{recipe.model.base}: {self._around.base.reason}"
 
     def _show_fields(self, recipe: Recipe, facts: Facts) -> None:
         shown = recipe_rows.sections(
@@ -152,10 +149,12 @@ class RecipeScreen(RecipeEditing):
             words.append(found)
         return " · ".join([*words, "i shows more"])
 
-    def _show_file(self, recipe: Recipe) -> None:
+    def show_file(self) -> None:
+        self._show_text(text_to_save(self.draft.text or "", self.draft.recipe))
+
+    def _show_text(self, text: str) -> None:
         """The TOML as it will be saved, at the section of the focused field."""
         colors, flow = palette(self.app), self.query_one("#toml", Flow)
-        text = text_to_save(self.draft.text or "", recipe)
         places = key_lines(text)
         here = places.get(self.query_one(FieldList).cursor, 0)
         dim, special = Style(color=colors.dim), Style(color=colors.special)
@@ -201,11 +200,8 @@ class RecipeScreen(RecipeEditing):
     # -- room
 
     def on_resize(self) -> None:
-        editor = self.query_one(ValueEditor)
-        if editor.is_open:
-            self._close_editor()  # its place has moved; what was typed is shown, not taken
-        else:
-            self.call_after_refresh(self.show_recipe, self.draft.recipe)
+        self.call_after_refresh(self.show_recipe, self.draft.recipe)
+        self.call_after_refresh(self.follow_value)
 
     def action_takes(self) -> None:
         self.toggle_class("-takes")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.binding import Binding
 
 from ftui.core.errors import FtuiError
-from ftui.core.findings import Finding
 from ftui.core.recipe import Recipe, fields
 from ftui.core.text import one_line
 from ftui.ui import recipe_desk as desk
@@ -17,6 +16,9 @@ from ftui.ui.widgets.field_list import FieldList
 from ftui.ui.widgets.findings_list import FindingsList
 from ftui.ui.widgets.prompt_line import PromptLine
 from ftui.ui.widgets.value_editor import ValueEditor
+
+if TYPE_CHECKING:
+    from ftui.core.findings import Finding
 
 
 class RecipeEditing(RecipeFiles):
@@ -40,6 +42,10 @@ class RecipeEditing(RecipeFiles):
         """Shows what follows from a recipe: the draft, or what it would be with what is being typed."""
         raise NotImplementedError
 
+    def show_file(self) -> None:
+        """Shows the file at the section of the focused field."""
+        raise NotImplementedError
+
     # -- editing
 
     def change(self, changes: dict[str, Any]) -> bool:
@@ -61,8 +67,8 @@ class RecipeEditing(RecipeFiles):
             self.step_choice(FieldList.Step(field.name, 1))
             return
         form = self.query_one(FieldList)
-        region = form.value_region()
-        if region is not None:
+        form.go(field.name)
+        if (region := form.value_region()) is not None:
             text = field.show(self.draft.recipe.get(field.name))
             offered = {"data.train": self.datasets, "model.base": ["demo"]}.get(field.name, [])
             self.query_one(ValueEditor).open(field.name, text, region, offered)
@@ -76,7 +82,18 @@ class RecipeEditing(RecipeFiles):
 
     @on(FieldList.Moved)
     def show_section(self) -> None:
-        self._show_file(self.draft.recipe)
+        self.show_file()
+
+    @on(FieldList.Scrolled)
+    def follow_value(self) -> None:
+        """Keeps the editor on its value; one whose value is out of sight is left."""
+        editor = self.query_one(ValueEditor)
+        if editor.is_open:
+            region = self.query_one(FieldList).value_region()
+            if region is None:
+                self._close_editor()
+            else:
+                editor.put(region)
 
     @on(ValueEditor.Changed)
     def check_typed(self, event: ValueEditor.Changed) -> None:

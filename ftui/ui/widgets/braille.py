@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ftui.core.series import Bucket
 
 Cell = tuple[str, int]
+_MOST = 1e300  # an axis cannot reach further, its ends are rounded outwards; nor be finer than 1 / _MOST
 
 # Bit of each dot in a braille cell, by [row][column] (Unicode 2800 block).
 _BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
@@ -51,7 +52,9 @@ def axis(values: Sequence[float], *, log: bool = False) -> Axis:
 
     A constant sits in the middle. A logarithmic axis leaves out what is not positive.
     """
-    finite = [value for value in values if math.isfinite(value) and (value > 0 or not log)]
+    finite = [_moderate(value) for value in values if math.isfinite(value)]
+    if log:
+        finite = [value for value in finite if value > 0]
     if not finite:
         return Axis(1.0, 10.0, log=True) if log else Axis(0.0, 1.0)
     low, high = min(finite), max(finite)
@@ -87,6 +90,10 @@ def zoomed(start: float, end: float, latest: float, times: int) -> tuple[float, 
     width = (end - start) / 2**times
     begin = max(start, start + math.floor((latest - start - 0.75 * width) / (width / 4)) * (width / 4))
     return begin, begin + width
+
+
+def _moderate(value: float) -> float:
+    return max(-_MOST, min(_MOST, value)) if abs(value) > 1 / _MOST else 0.0
 
 
 def _nice(size: float) -> float:

@@ -69,6 +69,9 @@ class FieldList(ScrollView, can_focus=True):
             super().__init__()
             self.field = field
 
+    class Scrolled(Message):
+        """The lines are in another place."""
+
     class Step(Message):
         """The next (1) or previous (-1) choice of a field is wanted."""
 
@@ -146,6 +149,10 @@ class FieldList(ScrollView, can_focus=True):
                 self.action_edit()
             else:
                 self.go(field)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self.post_message(self.Scrolled())
 
     def on_resize(self) -> None:
         self._lay_out()

@@ -25,15 +25,18 @@ class Question(Widget):
     """What `PaneScreen.ask` puts in the place of the key line; `close` gives it back, and the focus too."""
 
     came_from: Widget | None = None
+    closed = False
 
     def listen(self) -> None:
-        """Takes the keyboard."""
-        self.focus()
+        """Takes the keyboard, at once: `Widget.focus` would only ask for it."""
+        self.screen.set_focus(self)
 
     def close(self) -> None:
+        self.closed = True
         self.screen.query_one(KeyBar).display = True
         if self.came_from is not None and self.came_from.is_attached:
-            self.came_from.focus()
+            self.screen.set_focus(self.came_from)
+        self.screen.refresh_bindings()
         self.remove()
 
 
@@ -80,7 +83,7 @@ class PromptLine(Question):
         yield Static(self._hint, classes="hint", markup=False)
 
     def listen(self) -> None:
-        self._input.focus()
+        self.screen.set_focus(self._input)
 
     def on_input_changed(self, event: Any) -> None:
         event.stop()
