@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -11,15 +13,26 @@ import orjson
 
 
 def json_line(value: Any) -> str:
-    """`value` as one line of strict JSON."""
-    return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS).decode()
+    """`value` as one line of strict JSON: big integers whole, NaN as null, lone surrogates as escapes."""
+    try:
+        return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # what orjson cannot hold and the standard library can
+        return json.dumps(_finite(value), default=_plain, separators=(",", ":"))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    if isinstance(value, int):
-        return str(value)  # orjson stops at 64 bits; a string loses no digit
     if hasattr(value, "__fspath__"):
         return str(value)
     if isinstance(value, set | frozenset | tuple):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import torch
-from peft import PeftModel, set_peft_model_state_dict
+from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -58,8 +58,8 @@ class Progress:
     step: optimizer steps done. tokens, trained_tokens: seen so far, padding left out. micro_batch,
     checkpointed_layers: what memory allowed. best_loss, best_step, evaluations_since_best: for early stopping
     and the best checkpoint; best_loss is None before the first evaluation. skipped: updates left out in a row
-    because they were not finite. evaluated_step: the last one evaluated at. dtype, attention: decided once, kept
-    when resumed.
+    because they were not finite. evaluated_step: the last one evaluated at. dtype, attention: decided once,
+    kept when resumed.
     """
 
     step: int = 0
@@ -150,7 +150,7 @@ def load_weights(path: Path, model: nn.Module) -> None:
         model.tie_weights()
         return
     weights = load_file(path / WEIGHTS)
-    live = {name.replace(".default.", "."): value for name, value in model.state_dict().items()}
+    live = get_peft_model_state_dict(model, save_embedding_layers=False)
     for key, value in weights.items():  # PiSSA is saved with what it started from behind it
         if (shape := live[key].shape) != value.shape:
             weights[key] = value[tuple(slice(size) for size in shape)].contiguous()

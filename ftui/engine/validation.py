@@ -46,8 +46,8 @@ def validation_loss(
 ) -> dict[str, Any]:
     """The fields of an `eval` event: the mean over all trained tokens of `rows`, longest documents first.
 
-    capacity: tokens at once at most, padding and all. tell: called with the documents done; what it raises ends
-    the evaluation.
+    capacity: tokens at once at most, padding and all. tell: called with the documents done; what it raises
+    ends the evaluation.
     """
     begun = time.monotonic()
     longest_first = sorted(range(len(rows)), key=lambda n: -int(rows.lengths[n]))

@@ -135,6 +135,8 @@ class FtuiApp(App[None]):
     def on_pulse_message(self, message: PulseMessage) -> None:
         """Hands the newest snapshot to whatever pane is showing."""
         self.pulse = message.pulse
+        if not self.screen_stack:
+            return  # closing: a last pulse was on its way
         receive = getattr(self.screen_stack[0], "receive_pulse", None)
         if receive is not None:
             receive(message.pulse)

@@ -193,8 +193,8 @@ async def test_quitting_with_an_unsaved_edit_asks_once(workspace, write_rows):
 
 
 async def test_opening_another_file_does_not_throw_an_edit_away(workspace, write_rows):
-    write_rows(tickets())
     other = write_rows([{"text": "another"}], "other.jsonl")
+    write_rows(tickets())
     app = app_on(workspace, "data")
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await data_pane(pilot)

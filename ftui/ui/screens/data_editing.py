@@ -58,7 +58,10 @@ class Editing(Finding):
         from ftui.ui.reading import whole_row
 
         try:
-            await asyncio.wait_for(self._shown.wait(), _PATIENCE_SECONDS)
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                while not self._row_is_shown():
+                    self._shown.clear()
+                    await self._shown.wait()
         except TimeoutError:
             self.say(f"row {self.rows.cursor:,} is still being read")
             return None
@@ -66,6 +69,10 @@ class Editing(Finding):
         if row is None or block is None:
             return None
         return block if block.pointer is not None else whole_row(row)
+
+    def _row_is_shown(self) -> bool:
+        row = self.example.row
+        return self._shown.is_set() and row is not None and row.number == self.rows.cursor
 
     async def _open_editor(self, block: Block, text: str | None = None) -> None:
         from ftui.ui.widgets.field_editor import FieldEditor

@@ -7,10 +7,11 @@ than newlines. Both would let a dataset command the terminal or lose characters;
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
 from textual.actions import SkipAction
+from textual.binding import Binding
 from textual.widgets import Input, TextArea
 
 from ftui.core.text import sanitize
@@ -26,6 +27,7 @@ class SafeInput(Input):
     """An Input whose pasted text is shown, never obeyed. A value set by code is sanitized by whoever sets it."""
 
     def _on_paste(self, event: events.Paste) -> None:
+        event.prevent_default()  # Textual calls every class's handler: the text would be inserted twice
         lines = event.text.splitlines() or [""]
         event.text = sanitize(lines[0], lines=False)
         super()._on_paste(event)
@@ -33,6 +35,14 @@ class SafeInput(Input):
 
 class SafeTextArea(TextArea):
     """A TextArea for untrusted text: `fill` it, and `value` gives back exactly what was not edited."""
+
+    BINDINGS: ClassVar[list[Any]] = [
+        Binding("ctrl+home", "end_of_text(False)", "start of the text", show=False),
+        Binding("ctrl+end", "end_of_text(True)", "end of the text", show=False),
+    ]
+
+    def action_end_of_text(self, last: bool) -> None:
+        self.move_cursor(self.document.end if last else (0, 0))
 
     def fill(self, text: str) -> None:
         """Replaces the whole text. Check `can_hold(text)` first."""
@@ -50,6 +60,7 @@ class SafeTextArea(TextArea):
         return Text("".join(map(_mark, line.plain)), end="", no_wrap=True)
 
     async def _on_paste(self, event: events.Paste) -> None:
+        event.prevent_default()
         event.text = _hide(event.text.replace("\r\n", "\n").replace("\r", "\n"))
         await super()._on_paste(event)
 

@@ -1,0 +1,101 @@
+"""The token X-ray shows exactly what is trained, and the encoder server answers one request a line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ftui.core.errors import FtuiError
+from ftui.core.example import Example, Message
+from ftui.engine.encode import Encoder
+from ftui.engine.xray import lengths_view, parse_example, token_view
+from ftui.runs.clients import EngineClient
+from tests.tiny import make_tiny_tokenizer
+
+TOKENIZER = make_tiny_tokenizer()
+EXAMPLE = Example(
+    (Message("system", "be brief"), Message("user", "hello 👍"), Message("assistant", "hi 👍 there"))
+)
+
+
+def text(tokens, **wanted):
+    return "".join(
+        token["text"] for token in tokens if all(token[key] == value for key, value in wanted.items())
+    )
+
+
+@pytest.mark.parametrize("train_on", ["assistant", "last", "all"])
+@pytest.mark.parametrize("example", [EXAMPLE, Example(text="some raw text 👍")], ids=["chat", "text"])
+def test_the_view_is_the_encoding(example, train_on):
+    encoder = Encoder(TOKENIZER, train_on=train_on)
+    encoded, view = encoder.encode(example), token_view(example, encoder)
+    assert [token["id"] for token in view["tokens"]] == encoded.ids
+    assert [token["trained"] for token in view["tokens"]] == encoded.trained
+    assert view["trained"] == sum(encoded.trained)
+    assert view["eos_trained"]
+
+
+def test_the_pieces_put_together_are_the_text_and_each_has_its_owner():
+    view = token_view(EXAMPLE, Encoder(TOKENIZER))
+    tokens = view["tokens"]
+    assert text(tokens) == (
+        "<|im_start|>system\nbe brief<|im_end|>\n<|im_start|>user\nhello 👍<|im_end|>\n"
+        "<|im_start|>assistant\nhi 👍 there<|im_end|>\n"
+    )
+    assert text(tokens, trained=True) == "hi 👍 there<|im_end|>"
+    assert text(tokens, role="system") == "be brief"
+    assert text(tokens, role="user") == "hello 👍"
+    assert (
+        text(tokens, role="template", special=True)
+        == "<|im_start|><|im_end|><|im_start|><|im_end|><|im_start|>"
+    )
+
+
+def test_what_is_cut_off_is_shown_as_cut_and_never_as_trained():
+    whole = token_view(EXAMPLE, Encoder(TOKENIZER))
+    view = token_view(EXAMPLE, Encoder(TOKENIZER, max_length=whole["total"] - 3, overlong="truncate"))
+    assert (view["total"], view["truncated"], view["eos_trained"]) == (whole["total"], 3, False)
+    assert [token["truncated"] for token in view["tokens"][-4:]] == [False, True, True, True]
+    assert not text(view["tokens"], truncated=True, trained=True)
+    dropped = token_view(EXAMPLE, Encoder(TOKENIZER, max_length=whole["total"] - 3))
+    assert dropped["dropped"] == "longer than max_length"
+    assert (dropped["trained"], dropped["truncated"]) == (0, 3)
+
+
+def test_a_row_that_cannot_be_rendered_says_why():
+    view = token_view(Example((Message("assistant", ""),)), Encoder(TOKENIZER))
+    assert view["dropped"]
+    assert view["tokens"] == []
+
+
+def test_lengths_are_summed_up():
+    view = lengths_view([10, 20, 300, 3000], max_length=100)
+    assert (view["count"], view["max"], view["p50"]) == (4, 3000, 20 if view["p50"] == 20 else 300)
+    assert (view["over"]["100"], view["over"]["256"], view["over"]["2048"]) == (2, 2, 1)
+    assert lengths_view([])["count"] == 0
+
+
+def test_examples_survive_the_way_to_the_server():
+    assert parse_example(json.loads(json.dumps(EXAMPLE.to_dict()))) == EXAMPLE
+    with pytest.raises(FtuiError, match="not an example"):
+        parse_example({"messages": [{"nonsense": 1}]})
+
+
+def test_the_server_answers_and_outlives_bad_requests(tiny, tmp_path):
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(json.dumps({"messages": EXAMPLE.to_dict()["messages"]}) + "\n" for _ in range(3)))
+    client = EngineClient("ftui.engine.encode")
+    try:
+        with pytest.raises(FtuiError, match="no such"):
+            list(client.call("xray", model="/no/such/model", example=EXAMPLE.to_dict()))
+        with pytest.raises(FtuiError, match="no such operation"):
+            list(client.call("dance"))
+        *_, view = client.call("xray", model=str(tiny), example=EXAMPLE.to_dict(), train_on="last")
+        assert text(view["tokens"], trained=True) == "hi 👍 there<|im_end|>"
+        *_, lengths = client.call("lengths", model=str(tiny), path=str(data), max_length=8, all=True)
+        assert lengths["count"] == 3
+        assert lengths["over"]["8"] == 3
+        assert len(set(lengths["lengths"])) == 1
+    finally:
+        client.close()
