@@ -234,6 +234,12 @@ def _memory(recipe: Recipe, facts: Facts) -> Iterator[Finding]:
     estimate = facts.estimate
     if estimate is None or estimate.memory is None:
         return
+    micro = recipe.training.micro_batch
+    if isinstance(micro, int) and estimate.load.micro_batch < min(micro, recipe.training.batch_size):
+        message = f"{micro} examples at once do not fit; {estimate.load.micro_batch} will be tried"
+        yield Finding(
+            "training.micro_batch", "hint", message, "let ftui find it", {"training.micro_batch": "auto"}
+        )
     have = f"{show_size(estimate.memory)} on {facts.hardware.name if facts.hardware else 'the device'}"
     hint, fix = _lighter(recipe)
     field = next(iter(fix), "model.base")

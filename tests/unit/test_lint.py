@@ -178,6 +178,14 @@ def test_a_recipe_that_does_not_fit_is_an_error_with_the_cheapest_way_out():
     ]
 
 
+def test_a_micro_batch_that_will_be_halved_is_pointed_out():
+    recipe = BASE.with_values({"training.micro_batch": 16, "data.max_length": 2048})
+    geometry = read_geometry({**DEMO, "hidden_size": 2048, "num_attention_heads": 32})
+    finding = found("training.micro_batch", recipe, facts(recipe, estimate=estimate(recipe, geometry, GPU)))
+    assert finding
+    assert "16 examples at once do not fit" in finding.message
+
+
 def test_errors_come_first():
     recipe = BASE.with_values({"training.epochs": 9, "data.validation": 0, "adapter.method": "full"})
     severities = [one.severity for one in lint(recipe, facts(recipe))]
