@@ -12,6 +12,7 @@ import click
 
 from ftui.cli.data_checks import check, fix
 from ftui.cli.data_export import export
+from ftui.cli.data_tokens import lengths, xray
 from ftui.cli.output import Progress, emit, example, json_line, json_option
 from ftui.core.errors import FtuiError
 from ftui.core.shapes_turns import json_text
@@ -42,6 +43,8 @@ def command() -> None:
 command.add_command(check)
 command.add_command(fix)
 command.add_command(export)
+command.add_command(xray)
+command.add_command(lengths)
 
 
 @command.command(epilog=example("ftui data inspect tickets.jsonl --json"))

@@ -145,9 +145,11 @@ def _length_of_run(recipe: Recipe, facts: Facts) -> Iterator[Finding]:
         yield Finding("training.warmup", "error", message, "use a tenth of the run", {"training.warmup": 0.1})
     if facts.schedule and steps < 10:
         message = f"the run is {steps} {'step' if steps == 1 else 'steps'} long: too few to learn much"
-        yield Finding(
-            "training.batch_size", "warning", message, "lower the batch size", _smaller_batch(recipe, facts)
-        )
+        if training.max_steps:
+            yield Finding("training.max_steps", "warning", message, "raise it, or 0 to go by epochs")
+        else:
+            fix = _smaller_batch(recipe, facts)
+            yield Finding("training.batch_size", "warning", message, "lower the batch size", fix)
     if recipe.data.packing and facts.schedule and 0 < facts.schedule.sequences < 4 * training.batch_size:
         packed = f"packed, the data is {facts.schedule.sequences:,} sequences"
         message = f"{packed} for batches of {training.batch_size:,}"

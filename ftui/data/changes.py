@@ -31,7 +31,7 @@ def operations(
     who: str,
     changes: Sequence[tuple[int, Action]],
 ) -> list[Op]:
-    """An operation for each (row from 0, action); several are one group. Raises FtuiError if one cannot be."""
+    """An operation for each (row from 0, action); several are one group. Raises FtuiError, then none."""
     group = secrets.token_hex(8) if len(changes) > 1 else ""
     rows = {at for at, _ in changes}
     alike = file.index.rows_by_tag({file.index.tags[at] for at in rows}) if len(rows) > _MANY else None

@@ -56,6 +56,8 @@ def read_examples(
                 out.append(Skipped(row.number, "unknown shape"))
             elif reason := empty(row.example):
                 out.append(Skipped(row.number, "empty", reason))
+            elif not encodable(row.example):
+                out.append(Skipped(row.number, "not text", "half a character (a lone surrogate)"))
             else:
                 yield row.number, row.example
     for number, example in join_threads(posts):
@@ -63,6 +65,17 @@ def read_examples(
             out.append(Skipped(number, "empty", reason))
         else:
             yield number, example
+
+
+def encodable(example: Example) -> bool:
+    """Whether every text of `example` can be written as UTF-8; no tokenizer takes what cannot."""
+    turns = (*example.messages, *example.chosen, *example.rejected)
+    texts = [part for turn in turns for part in (turn.content, turn.reasoning, turn.tool_calls)]
+    try:
+        "".join([*texts, example.text or "", example.tools]).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def empty(example: Example) -> str:

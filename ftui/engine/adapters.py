@@ -86,7 +86,8 @@ def _not_an_adapter(path: Path) -> FtuiError:
 def _name(folder: Path) -> str:
     place = folder.parent if folder.name == "adapter" else folder
     if place.parent.name == "checkpoints":
-        return f"{place.parent.parent.name}@{place.name.removeprefix('checkpoint-').removeprefix('step-')}"
+        step = place.name.rpartition("-")[2]
+        return f"{place.parent.parent.name}@{int(step) if step.isdecimal() else place.name}"
     if place.parent.parent.name == "adapters":
         return f"{place.parent.name}@{place.name}"
     return place.name

@@ -14,7 +14,6 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -24,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ftui.core.errors import FtuiError, ModelError
 from ftui.core.text import one_line
+from ftui.runs.process import child_environment, python_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -62,13 +62,13 @@ class EngineClient:
         self.loaded: Event = {}
         self._log: IO[bytes] = log_path.open("a+b") if log_path else tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            python_command(module),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             # Its own group: a ctrl+c meant for the screen must not reach it, and close() can end all of it.
             start_new_session=True,
-            env=_DEFAULTS | os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=_DEFAULTS | child_environment(),
         )
         self._ids = itertools.count(1)
         self._waiting: dict[int, queue.SimpleQueue[Event | None]] = {}

@@ -95,7 +95,7 @@ class Columns:
         step = event.get(STEP)
         if not isinstance(step, int | float) or not math.isfinite(step):
             return
-        self.cut_after(step - 1)
+        self.cut_after(math.nextafter(step, -math.inf))
         values = {
             name: float(value)
             for name, value in event.items()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftui.core.errors import FtuiError, ModelError
 from ftui.core.text import one_line
+from ftui.runs.process import child_environment, python_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,10 +23,11 @@ def prepare_default_model(progress: Callable[[str, int, int], None] | None = Non
     """
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ftui.engine.default_model"],
+            python_command("ftui.engine.default_model"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
+            env=child_environment(),
         )
         assert process.stdout
         try:

@@ -162,7 +162,7 @@ def notes(recipe: Recipe, around: RecipeFacts | None, facts: Facts) -> dict[str,
             said["data.train"] = "not found"
     if course := facts.schedule:
         if course.validation_rows:
-            said["data.validation"] = f"{course.validation_rows:,} rows"
+            said["data.validation"] = f"about {course.validation_rows:,} rows"
         if recipe.data.packing and course.sequences:
             said["data.packing"] = f"{course.sequences:,} sequences"
         said["training.max_steps" if recipe.training.max_steps else "training.epochs"] = (

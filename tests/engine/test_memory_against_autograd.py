@@ -16,6 +16,7 @@ from ftui.core.geometry import read_geometry
 from ftui.core.hardware import Hardware
 from ftui.core.memory import estimate
 from ftui.core.recipe import Recipe
+from ftui.engine.model import checkpoint_layers
 
 SIZES = {
     "hidden_size": 256,
@@ -58,8 +59,7 @@ def counted_peak(layers: int, dtype: torch.dtype, targets: Any, checkpointed: bo
     config = LlamaConfig(num_hidden_layers=layers, use_cache=False, attn_implementation="sdpa", **SIZES)
     model = LlamaForCausalLM(config).to(dtype)
     adapted = get_peft_model(model, LoraConfig(r=16, lora_alpha=32, target_modules=targets))
-    if checkpointed:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    checkpoint_layers(model, layers if checkpointed else 0)
     adapted.train()
     ids = torch.randint(0, 512, (1, TOKENS))
     with LiveBytes(model) as counter, torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):

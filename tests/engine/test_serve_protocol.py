@@ -52,7 +52,7 @@ def ask(name: str | None, text: str = "Where is my order?", **sampling: Any) -> 
 
 
 def test_sides_are_named_for_their_runs_and_checkpoints(client):
-    assert client.sides == ("base", "tickets-0412", "tickets-0412@000040")
+    assert client.sides == ("base", "tickets-0412", "tickets-0412@40")
 
 
 def test_the_base_is_served_as_the_run_trained_it(client):
@@ -137,7 +137,7 @@ def test_what_cannot_be_loaded_is_said_and_the_server_goes_on(client, base, run,
     with pytest.raises(FtuiError, match="damaged"):
         client.load(str(base), [damaged])
     client.load(str(base), [run, run / "checkpoints" / "step-000040"])
-    assert client.generate([ask("tickets-0412@000040")])[0].tokens == 16
+    assert client.generate([ask("tickets-0412@40")])[0].tokens == 16
 
 
 def raw(*lines: str) -> subprocess.Popen[bytes]:

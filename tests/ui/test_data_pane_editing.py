@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from textual import events
 
 from ftui.data import pointers
 from tests.ui.capture import HOSTILE
@@ -167,13 +168,11 @@ async def test_text_the_editor_cannot_hold_is_offered_to_another(workspace, writ
 
 
 async def test_a_pasted_text_is_taken_whole(workspace, write_rows):
-    from textual import events
-
     path = write_rows(tickets())
     async with app_on(workspace, "data").run_test(size=SIZE, notifications=True) as pilot:
-        pane = await data_pane(pilot)
+        await data_pane(pilot)
         await pilot.press("e", "ctrl+home")
-        pane.focused.post_message(events.Paste("one\r\ntwo\x1b[2J\u2028"))
+        pilot.app.post_message(events.Paste("one\r\ntwo\x1b[2J\u2028"))
         await shown(pilot, "two␛[2J")
         await pilot.press("ctrl+s")
         await until(pilot, lambda: row_on_disk(path, 1).edited)

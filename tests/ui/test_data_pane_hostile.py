@@ -52,13 +52,16 @@ async def test_no_control_byte_of_a_dataset_reaches_the_terminal(workspace, writ
         # What other annotators wrote is as untrusted as the data.
         for key in ("n", "t"):
             await pilot.press(key)
-            pilot.app.screen.focused.post_message(events.Paste(HOSTILE))
+            app.post_message(events.Paste(HOSTILE))
             await pilot.pause()
             await pilot.press("enter")
+        await until(pilot, lambda: pane.example.row.note and pane.example.row.tags)
+        await pilot.press("tab", "end")
         await shown(pilot, "tags", "note")
+        await pilot.press("tab")
         await pilot.press("n", "escape", "t", "[", "escape")
         await pilot.press("slash")
-        pilot.app.screen.focused.post_message(events.Paste("[bold]\x1b[2J"))
+        app.post_message(events.Paste("[bold]\x1b[2J"))
         await shown(pilot, "[bold]")
         await pilot.press("enter", "escape", "u")
         await shown(pilot, "undid")

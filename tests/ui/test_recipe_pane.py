@@ -8,7 +8,7 @@ import pytest
 
 from ftui.core.errors import FtuiError
 from ftui.core.hardware import GIB, Hardware
-from ftui.core.recipe import Recipe, load_recipe
+from ftui.core.recipe import Recipe, fields, load_recipe
 from ftui.runs import recipe_facts
 from ftui.runs.recipes import save_recipe
 from ftui.ui import recipe_desk
@@ -199,7 +199,6 @@ async def test_a_new_recipe_is_saved_under_the_name_given(workspace):
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await ready(pilot)
         await pilot.press("ctrl+s", *"first", "enter")
-        await until(pilot, lambda: (workspace.recipes / "first.toml").exists())
         await shown(pilot, "recipes/first.toml")
         assert load_recipe(workspace.recipes / "first.toml").name == "first"
 
@@ -347,12 +346,14 @@ async def test_every_field_can_be_reached_and_explains_itself(workspace, path):
     async with app.run_test(size=(100, 30)) as pilot:
         await ready(pilot)
         await pilot.press("a", "home")
-        form, seen = app.screen.query_one(FieldList), []
-        for _ in range(60):
-            seen.append(form.cursor)
-            assert form.value_region() is not None, form.cursor
-            await pilot.press("down")
-        assert len(dict.fromkeys(seen)) == 51
+        form, seen = app.screen.query_one(FieldList), set()
+        for _ in range(51):
+            seen.add(form.cursor)
+            await until(pilot, form.value_region)
+            assert fields()[form.cursor].why.split()[0] in screen_text(app)
+            form.action_move(1)
+            await pilot.pause()
+        assert len(seen) == 51
 
 
 async def test_a_mouse_click_chooses_and_a_second_one_edits(workspace, path):

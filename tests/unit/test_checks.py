@@ -189,3 +189,9 @@ def test_fixes_change_only_what_the_finding_named():
 
 def test_repairing_the_encoding_keeps_what_was_right():
     assert rules.repaired("itâ€™s 5 €") == "it\u2019s 5 €"
+
+
+def test_half_a_character_breaks_no_check():
+    findings = found([row(1, chat("half \ud800 bob@example.com", "As an AI language model \udfff"))])
+    assert findings["pii-email"].rows == (1,)
+    assert findings["refusal"].rows == (1,)

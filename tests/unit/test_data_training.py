@@ -13,7 +13,7 @@ from ftui.core.example import Example, Message
 from ftui.data import actions
 from ftui.data.dataset import Dataset
 from ftui.data.split import content_key, is_validation
-from ftui.data.training import fingerprint, read_examples
+from ftui.data.training import Skipped, fingerprint, read_examples
 
 
 @pytest.fixture
@@ -106,3 +106,12 @@ def test_equal_examples_have_one_key_however_they_were_written():
     assert content_key(one) == content_key(Example((Message("user", "q"), Message("assistant", "a"))))
     assert content_key(one) != content_key(Example((Message("user", "q"), Message("assistant", "b"))))
     content_key(Example(text="\ud800"))
+
+
+def test_half_a_character_is_left_out_and_said(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    turns = '{"messages":[{"role":"user","content":"%s"},{"role":"assistant","content":"ok"}]}\n'
+    path.write_text(turns % "half \\ud800" + turns % "whole \\ud83d\\ude00")
+    skipped: list[Skipped] = []
+    assert [number for number, _ in read_examples(path, skipped=skipped)] == [2]
+    assert [(item.row, item.reason) for item in skipped] == [(1, "not text")]

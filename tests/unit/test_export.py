@@ -120,7 +120,7 @@ def sides(examples, share=0.3, seed=1):
 def test_near_duplicates_never_straddle_and_old_rows_never_move(picks):
     examples = [example(seed, change) for seed, change in picks]
     decided = sides(examples)
-    assert sides(examples + [example(99)])[: len(decided)] == decided
+    assert sides([*examples, example(99)])[: len(decided)] == decided
     for seed in {seed for seed, _ in picks}:
         group = {side for side, (other, _) in zip(decided, picks, strict=True) if other == seed}
         assert len(group - {"between"}) <= 1

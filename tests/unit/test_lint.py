@@ -129,6 +129,13 @@ def test_a_run_of_a_few_steps_is_pointed_out_with_a_smaller_batch():
     assert finding.fix["training.batch_size"] < 16
 
 
+def test_a_short_run_by_max_steps_is_not_blamed_on_the_batch():
+    recipe = BASE.with_values({"training.max_steps": 4, "data.packing": False})
+    known = facts(recipe, rows=5000)
+    assert found("training.max_steps", recipe, known)
+    assert not found("training.batch_size", recipe, known)
+
+
 def test_packing_a_small_dataset_is_pointed_out():
     assert found("data.packing", BASE, facts(BASE, rows=200, mean=100))
     assert not found("data.packing", BASE, facts(BASE, rows=20_000, mean=100))

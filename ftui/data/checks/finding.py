@@ -62,10 +62,9 @@ def answers(example: Example) -> tuple[Message, ...]:
 
 
 def all_text(example: Example) -> str:
-    """Every text of an example, a blank line between turns."""
+    """Every text of an example, a blank line between turns; always encodable."""
     if example.text is not None:
-        return example.text
+        return encodable(example.text)
     turns = (*example.messages, *example.chosen, *example.rejected)
-    return "\n\n".join(
-        part for turn in turns for part in (turn.content, turn.reasoning, turn.tool_calls) if part
-    )
+    parts = (part for turn in turns for part in (turn.content, turn.reasoning, turn.tool_calls) if part)
+    return encodable("\n\n".join(parts))

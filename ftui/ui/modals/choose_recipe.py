@@ -27,7 +27,9 @@ class ChooseRecipe(ModalScreen["ListedRecipe | None"]):
 
     DEFAULT_CSS = """
     ChooseRecipe { align: center middle; }
-    ChooseRecipe > Vertical { width: 84; max-width: 94%; height: auto; max-height: 80%; background: $surface; }
+    ChooseRecipe > Vertical {
+        width: 84; max-width: 94%; height: auto; max-height: 80%; background: $surface;
+    }
     ChooseRecipe OptionList, ChooseRecipe OptionList:focus {
         height: auto; max-height: 18; border: none; padding: 0;
         background: $surface; background-tint: $surface 0%; scrollbar-size-vertical: 1;

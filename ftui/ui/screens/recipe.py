@@ -65,6 +65,7 @@ class RecipeScreen(RecipeEditing):
         super().__init__()
         self._around: RecipeFacts | None = None
         self._speed: Speed | None = None
+        self._text = ""
 
     def compose_body(self) -> ComposeResult:
         with Horizontal(id="recipe"):
@@ -110,7 +111,8 @@ class RecipeScreen(RecipeEditing):
         self.query_one(CourseView).show(facts, self._speed)
         self.query_one(FindingsList).show(self.findings)
         self._show_fields(recipe, facts)
-        self._show_text(text_to_save(self.draft.text or "", recipe))
+        self._text = text_to_save(self.draft.text or "", recipe)
+        self.show_file()
 
     def _why_unknown(self, recipe: Recipe, facts: Facts) -> str:
         """Why there is no memory estimate, as far as that is known."""
@@ -150,11 +152,7 @@ class RecipeScreen(RecipeEditing):
         return " · ".join([*words, "i shows more"])
 
     def show_file(self) -> None:
-        self._show_text(text_to_save(self.draft.text or "", self.draft.recipe))
-
-    def _show_text(self, text: str) -> None:
-        """The TOML as it will be saved, at the section of the focused field."""
-        colors, flow = palette(self.app), self.query_one("#toml", Flow)
+        colors, flow, text = palette(self.app), self.query_one("#toml", Flow), self._text
         places = key_lines(text)
         here = places.get(self.query_one(FieldList).cursor, 0)
         dim, special = Style(color=colors.dim), Style(color=colors.special)

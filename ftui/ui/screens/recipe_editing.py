@@ -43,7 +43,7 @@ class RecipeEditing(RecipeFiles):
         raise NotImplementedError
 
     def show_file(self) -> None:
-        """Shows the file at the section of the focused field."""
+        """Shows the TOML as it will be saved, at the section of the focused field."""
         raise NotImplementedError
 
     # -- editing

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ftui.ui.themes import Palette
 
 LABEL = 18  # columns from the mark to the value
+_EXPLAINED = 5  # lines under a field, at most in all but the narrowest terminals
 _MARKS = {"error": ("✗", "bad"), "warning": ("!", "warning"), "hint": ("·", "warning")}
 
 
@@ -195,7 +196,9 @@ class FieldList(ScrollView, can_focus=True):
             self._lines.append(_Line(Strip([heading])))
             for row in section.rows:
                 self._field(row, width, colors)
-        size = Size(width, len(self._lines))
+        # Room for the longest explanation, so that a shorter one does not lay out the screen anew.
+        explained = sum(1 for line in self._lines if line.field == self.cursor) - 1
+        size = Size(width, len(self._lines) + max(0, _EXPLAINED - explained))
         if size != self.virtual_size:
             self.virtual_size = size
         top = self.scroll_offset.y

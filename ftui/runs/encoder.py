@@ -1,0 +1,267 @@
+"""Asks the encoder process how rows become tokens: the token X-ray, and how long rows are.
+
+The process runs the functions that training runs (`ftui.engine.encode`), so what it says is what is trained.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ftui.core.errors import FtuiError
+from ftui.data.training import Only, read_examples
+from ftui.runs.clients import EngineClient
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from ftui.core.example import Example
+
+Progress = Callable[[str, int, int], None]
+Cancelled = Callable[[], bool]
+TrainOn = Literal["assistant", "last", "all"]
+Overlong = Literal["drop", "truncate"]
+
+_MODULE = "ftui.engine.encode"
+_HALVES = re.compile("[\ud800-\udfff]")
+_ENDLESS = 1 << 40  # a length that cuts nothing
+_WHOLE = {"train_on": "all", "overlong": "split", "max_length": _ENDLESS}  # how lengths are counted
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token. text is as it came: sanitize it before it reaches a terminal.
+
+    role: whose words it holds, "template" for what the chat template wrote, "text" in raw text.
+    truncated: beyond the longest length, so training never sees it.
+    """
+
+    id: int
+    text: str
+    trained: bool
+    role: str
+    special: bool
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Xray:
+    """A row as training sees it. The tokens' texts put together are the text that was tokenised.
+
+    trained, total, truncated: numbers of tokens, total with the truncated ones.
+    eos_trained: whether the model learns to end its reply here.
+    dropped: why the row is not trained at all, "" when it is.
+    """
+
+    tokens: tuple[Token, ...]
+    trained: int
+    total: int
+    truncated: int
+    eos_trained: bool
+    dropped: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """How long rows are in tokens. over: rows longer than each length. refused: rows that give no tokens."""
+
+    count: int
+    mean: float
+    p50: int
+    p90: int
+    p95: int
+    p99: int
+    max: int
+    over: dict[int, int]
+    refused: int
+
+
+class Encoder:
+    """A running encoder process. It keeps the tokenizer of the last model, so a second question is quick.
+
+    Close it, or use it as a context manager. Every method raises FtuiError where the model or the row is
+    wrong and ModelError where the process failed.
+    """
+
+    def __init__(self, log_path: Path | None = None) -> None:
+        self._client = EngineClient(_MODULE, log_path)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still answer."""
+        return self._client.alive
+
+    def close(self) -> None:
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def xray(
+        self,
+        example: Example,
+        model: str,
+        *,
+        train_on: TrainOn = "assistant",
+        max_length: int | None = None,
+        overlong: Overlong = "truncate",
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Xray:
+        """Every token of `example`. max_length: in tokens, None cuts nothing.
+
+        options: revision, chat_template, trust_remote_code, as in a recipe's [model].
+        """
+        asked = {"train_on": train_on, "max_length": max_length or _ENDLESS, "overlong": overlong}
+        return _to_xray(self._xray(example, model, {**asked, **options}, progress))
+
+    def lengths(
+        self,
+        file: Path,
+        model: str,
+        *,
+        max_length: int | None = None,
+        only: Only = "all",
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Lengths:
+        """The lengths of a dataset's rows, summed up. max_length: one more length to count the rows over."""
+        asked = {"max_length": max_length or 0, "only": only, **options}
+        reply = self._ask("lengths", {"path": str(file), "model": model, **asked}, progress, None)
+        assert reply is not None  # only a cancelled question has no reply
+        figures = {name: reply[name] for name in ("count", "p50", "p90", "p95", "p99", "max", "refused")}
+        over = {int(length): rows for length, rows in reply["over"].items()}
+        return Lengths(mean=reply["mean"], over=over, **figures)
+
+    def row_lengths(
+        self,
+        file: Path,
+        model: str,
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
+        **options: Any,
+    ) -> Iterator[tuple[int, int]]:
+        """(row number, tokens) of every row that gives tokens. Cancelled: none, and close the encoder."""
+        request = {"path": str(file), "model": model, "all": True, **options}
+        reply = self._ask("lengths", request, progress, cancelled)
+        if reply is None:
+            return
+        # The reply has the lengths of the same rows in the same order, without those that give no tokens:
+        # while some of these are still to come, each row is asked for on its own, which is slower.
+        lengths = iter(reply["lengths"])
+        refused = int(reply["refused"])
+        changed = FtuiError("the dataset changed while its tokens were counted", "run it again", str(file))
+        for number, example in read_examples(file, "all"):
+            if refused:
+                if cancelled and cancelled():
+                    return
+                if progress:
+                    progress("encode", number, 0)
+                total = int(self._xray(example, model, {**_WHOLE, **options}, None)["total"])
+                if not total:
+                    refused -= 1
+                    continue
+                if next(lengths, None) != total:
+                    raise changed
+                yield number, total
+                continue
+            length = next(lengths, None)
+            if length is None:
+                raise changed
+            yield number, length
+        if refused or next(lengths, None) is not None:
+            raise changed
+
+    def _xray(
+        self, example: Example, model: str, asked: dict[str, Any], progress: Progress | None
+    ) -> dict[str, Any]:
+        request = {"example": example.to_dict(), "model": model, **asked}
+        reply = self._ask("xray", request, progress, None)
+        assert reply is not None
+        return reply
+
+    def _ask(
+        self, op: str, request: dict[str, Any], progress: Progress | None, cancelled: Cancelled | None
+    ) -> dict[str, Any] | None:
+        """The last event of the request; None when cancelled."""
+        last: dict[str, Any] = {}
+        for event in self._client.call(op, **request):
+            if cancelled and cancelled():
+                return None
+            if event.get("event") == "progress" and progress:
+                progress(str(event.get("stage")), int(event.get("done") or 0), int(event.get("total") or 0))
+            last = event
+        return last
+
+
+def row_lengths(
+    file: Path, model: str, progress: Progress | None = None, cancelled: Cancelled | None = None
+) -> Iterator[tuple[int, int]]:
+    """(row number, tokens) of every row of a dataset, by an encoder of its own. Raises FtuiError."""
+    with Encoder() as encoder:
+        yield from encoder.row_lengths(file, model, progress, cancelled)
+
+
+def example_of(file: Path, number: int) -> Example:
+    """Row `number` as training sees it, edits applied. Raises FtuiError, saying why, where it cannot."""
+    from ftui.data.dataset import Dataset
+
+    with Dataset.open(file) as dataset:
+        row = dataset.row(number)
+    where = f"{file}:{row.line}"
+    if row.broken:
+        raise FtuiError(
+            f"row {number} is broken: {row.broken}", "mend it with `ftui data annotate --text`", where
+        )
+    if row.shape == "thread":  # a post is trained as part of the conversation it ends
+        for last, example in read_examples(file, "all"):
+            if last == number:
+                return example
+        raise FtuiError(
+            f"row {number} is answered by a later post", "look at the last post of its thread", where
+        )
+    if row.example is None:
+        raise FtuiError(
+            f"row {number} has no shape that can be trained", "see `ftui data inspect` for the shapes", where
+        )
+    if _HALVES.search(json.dumps(row.example.to_dict(), ensure_ascii=False)):
+        raise FtuiError(
+            f"row {number} holds half a character (a lone surrogate)",
+            "edit it out: no tokenizer reads it",
+            where,
+        )
+    return row.example
+
+
+def _to_xray(reply: dict[str, Any]) -> Xray:
+    tokens = tuple(
+        Token(
+            id=token["id"],
+            text=token["text"],
+            trained=token["trained"],
+            role=token["role"],
+            special=token["special"],
+            truncated=token["truncated"],
+        )
+        for token in reply["tokens"]
+    )
+    return Xray(
+        tokens=tokens,
+        trained=reply["trained"],
+        total=reply["total"],
+        truncated=reply["truncated"],
+        eos_trained=reply["eos_trained"],
+        dropped=reply["dropped"],
+        warnings=tuple(reply["warnings"]),
+    )
