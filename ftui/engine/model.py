@@ -39,8 +39,8 @@ class Formats:
         return self.compute is not torch.float32
 
 
-def choose_formats(recipe: Recipe, device: Device) -> Formats:
-    compute = choose_dtype(recipe.model.dtype, device)
+def choose_formats(recipe: Recipe, device: Device, parameters: int = 0) -> Formats:
+    compute = choose_dtype(recipe.model.dtype, device, parameters)
     full = recipe.adapter.method == "full"
     return Formats(torch.float32 if full else compute, compute)
 

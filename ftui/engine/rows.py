@@ -21,7 +21,7 @@ import numpy as np
 import orjson
 
 from ftui.core.errors import FtuiError
-from ftui.data.split import is_validation
+from ftui.data.grouped_split import GroupedSplit
 from ftui.data.training import Skipped, read_examples
 
 if TYPE_CHECKING:
@@ -164,6 +164,7 @@ def _encode_all(
 ) -> Tally:
     tally = Tally()
     share = recipe.data.validation if isinstance(recipe.data.validation, int | float) else 0
+    split = GroupedSplit(share, recipe.data.seed)
     writers = {False: RowWriter(cache / "train"), True: RowWriter(cache / "validation")}
     sources = [(train, False)] + ([(validation, True)] if validation else [])
     done = 0
@@ -174,10 +175,11 @@ def _encode_all(
             for numbered in batched(examples, _BATCH):
                 encoded = encoder.encode_batch([example for _, example in numbered])
                 for (number, example), row in zip(numbered, encoded, strict=True):
-                    side = held_back or (
-                        share > 0 and is_validation(row_key(example), share, recipe.data.seed)
-                    )
-                    _keep(writers[side], number, row, encoder, tally)
+                    side = "validation" if held_back else split.side(example)
+                    if side == "between":
+                        tally.dropped["nearly the same as rows on both sides of the split"] += 1
+                    else:
+                        _keep(writers[side == "validation"], number, row, encoder, tally)
                 done += len(numbered)
                 tell(done)
             tally.dropped.update(row.reason for row in skipped)
@@ -203,11 +205,6 @@ def _keep(writer: RowWriter, number: int, row: Encoded, encoder: Encoder, tally:
         )
         if any(weights[1:]):
             writer.add(number, ids, weights)
-
-
-def row_key(example: Example) -> bytes:
-    """What decides the side of the validation split: the example itself, so equal rows stay together."""
-    return orjson.dumps(example.to_dict(), option=orjson.OPT_SORT_KEYS)
 
 
 def batched(items: Iterator[tuple[int, Example]], size: int) -> Iterator[list[tuple[int, Example]]]:

@@ -35,6 +35,7 @@ from ftui.engine.optim import make_optimizer
 from ftui.engine.pack import Order, Steps
 from ftui.engine.rows import Prepared
 from ftui.engine.rows import prepare as prepare_rows
+from ftui.engine.safetensors_header import read_shapes
 from ftui.engine.tokenizer import load_tokenizer, stop_ids
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Parts:
     resumed: bool
 
 
-def refuse(recipe: Recipe) -> None:
+def refuse(recipe: Recipe, device: Device) -> None:
     """Raises FtuiError for what this version cannot do, before anything is loaded."""
     if recipe.training.objective in ("dpo", "orpo", "kto"):
         raise FtuiError(
@@ -93,13 +94,14 @@ def refuse(recipe: Recipe) -> None:
         )
     if recipe.launch.processes > 1:
         raise FtuiError("this version trains in one process", "set it to 1", "launch.processes")
+    choose_formats(recipe, device)
+    attentions(recipe, device)
 
 
 def prepare(rundir: RunDir, recipe: Recipe, reporter: Reporter, control: Control) -> Parts:
     """Loads, encodes and counts; emits the events that say so. Raises FtuiError, StopRequested."""
     device = find_device()
-    formats = choose_formats(recipe, device)
-    tried = attentions(recipe, device)
+    refuse(recipe, device)
     resume_from = checkpoint.newest(rundir.checkpoints)
     progress = checkpoint.read_progress(resume_from) if resume_from else Progress()
     reporter.emit(
@@ -117,9 +119,10 @@ def prepare(rundir: RunDir, recipe: Recipe, reporter: Reporter, control: Control
     control.check()
     rows = _rows(rundir, recipe, tokenizer, base_path, reporter, control)
 
+    formats = choose_formats(recipe, device, parameters_in(base_path))
     if progress.dtype:
         formats = Formats(formats.weights, DTYPES[progress.dtype])
-    tried = [progress.attention] if progress.attention else tried
+    tried = [progress.attention] if progress.attention else attentions(recipe, device)
     progress.dtype = str(formats.compute).removeprefix("torch.")
 
     def autocast() -> Any:
@@ -287,6 +290,12 @@ def _told(reporter: Reporter, control: Control) -> Callable[[str, int, int], Non
 def _workspace(rundir: RunDir) -> Path | None:
     root = rundir.read_manifest().get("workspace")
     return Path(root) if root else None
+
+
+def parameters_in(base_path: Path) -> int:
+    """How many weights a model folder holds, by the headers of its files."""
+    files = base_path.glob("*.safetensors")
+    return sum(math.prod(shape) for file in files for shape in read_shapes(file).values())
 
 
 def fingerprint(base_path: Path) -> str:

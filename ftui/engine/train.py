@@ -321,7 +321,6 @@ def run(rundir: RunDir, writer: EventWriter) -> int:
 
     try:
         recipe = load_recipe(rundir.recipe_path)
-        setup.refuse(recipe)
         reporter = Reporter(rundir, writer, open_trackers(recipe, rundir))
         parts = setup.prepare(rundir, recipe, reporter, control)
         training = Training(rundir, parts, reporter, control)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ftui.data.operation import Op
     from ftui.data.rows import Counts, Row, RowSummary
 
-_PROGRESS_SECONDS = 0.1
+_PROGRESS_SECONDS = 0.25
 _PACE_SECONDS = 600.0
 
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.geometry import Region, Size
+from textual.geometry import Region
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from ftui.core.text import sanitize
@@ -17,6 +16,7 @@ from ftui.ui.bindings import ordered
 from ftui.ui.reading import read_row
 from ftui.ui.themes import palette
 from ftui.ui.widgets.page import Line, Page, Typesetter, ago, wrap
+from ftui.ui.widgets.quiet_scroll import QuietScrollView
 
 if TYPE_CHECKING:
     from textual import events
@@ -31,10 +31,8 @@ _GUTTER = 1  # the bar beside the chosen block
 _MARGIN = 1
 
 
-class ExampleView(ScrollView, can_focus=True):
+class ExampleView(QuietScrollView, can_focus=True):
     """Shows one row. up and down choose a block; what is taller than the view is scrolled through first."""
-
-    DEFAULT_CSS = "ExampleView { overflow-x: hidden; scrollbar-size-vertical: 1; }"
 
     BINDINGS: ClassVar[list[Any]] = [
         ordered("up,k", "choose(-1)", "field up", id="data.field_up"),
@@ -56,6 +54,7 @@ class ExampleView(ScrollView, can_focus=True):
         self._page = _EMPTY
         self._gap = (-1, 0)
         self._find = ""
+        self._drawn: dict[int, Strip] = {}
 
     # -- what is shown -----------------------------------------------------------------------------
 
@@ -68,12 +67,12 @@ class ExampleView(ScrollView, can_focus=True):
             self.chosen = _first_choice(self.blocks)
         self._set_page()
         if not same:
-            self.scroll_home(animate=False, immediate=True)
+            self.scroll_to(y=0, animate=False, force=True, immediate=True)
 
     def clear(self) -> None:
         self.row, self.blocks, self._page = None, [], _EMPTY
-        self.virtual_size = Size(self.size.width, 0)
-        self.refresh()
+        self.set_length(0)
+        self._redraw_changed()
 
     def mark(self, text: str) -> None:
         """Makes `text` stand out wherever it is."""
@@ -84,6 +83,7 @@ class ExampleView(ScrollView, can_focus=True):
     def restyle(self) -> None:
         """Draws everything again in the colours of now."""
         self._set_page()
+        self.refresh()
 
     def block(self) -> Block | None:
         """The chosen block."""
@@ -94,8 +94,12 @@ class ExampleView(ScrollView, can_focus=True):
         colors = palette(self.app)
         typesetter = Typesetter(width, colors, now=time.time(), gap=self._gap, find=self._find)
         self._page = typesetter.page(self.blocks, self._footer(width))
-        self.virtual_size = Size(self.size.width, len(self._page.lines))
-        self.refresh()
+        self.set_length(len(self._page.lines))
+        self._redraw_changed()
+
+    def _redraw_changed(self) -> None:
+        """From one row to the next most lines are blank as before: those are not sent again."""
+        self.redraw_lines(y for y in range(self.size.height) if self._drawn.get(y) != self._line(y))
 
     def _footer(self, width: int) -> list[Strip]:
         """Stars, tags and the note."""
@@ -132,8 +136,8 @@ class ExampleView(ScrollView, can_focus=True):
         """The next block; inside one taller than the view, the next part of it."""
         if not self.blocks:
             return
-        place, height = self._page.places[self.chosen], self.scrollable_content_region.height
-        top, bottom = round(self.scroll_y), round(self.scroll_y) + height
+        place, height = self._page.places[self.chosen], self.page_height
+        top, bottom = self.top, self.top + height
         if step > 0 and place.top + place.height > bottom:
             self.scroll_to(
                 y=min(top + height // 2, place.top + place.height - height), animate=False, force=True
@@ -150,12 +154,12 @@ class ExampleView(ScrollView, can_focus=True):
             return
         self.chosen = number
         self._bring_into_sight()
-        self.refresh()
+        self._redraw_changed()
 
     def _bring_into_sight(self) -> None:
-        place, height = self._page.places[self.chosen], self.scrollable_content_region.height
+        place, height = self._page.places[self.chosen], self.page_height
         first, last = max(0, place.top - 1), place.top + place.height
-        top = round(self.scroll_y)
+        top = self.top
         if first < top or (last > top + height and last - first > height):
             self.scroll_to(y=first, animate=False, force=True)
         elif last > top + height:
@@ -165,7 +169,7 @@ class ExampleView(ScrollView, can_focus=True):
         offset = event.get_content_offset(self)
         if offset is None:
             return
-        x, y = offset.x - _GUTTER, offset.y + round(self.scroll_y)
+        x, y = offset.x - _GUTTER, offset.y + self.top
         for number, place in enumerate(self._page.places):
             inside = place.left <= x < place.left + place.width
             if inside and place.top - 1 <= y < place.top + place.height:
@@ -181,15 +185,15 @@ class ExampleView(ScrollView, can_focus=True):
 
         The region, in cells from this widget's content corner; lower than wanted where the view is.
         """
-        height = max(3, min(wanted, self.scrollable_content_region.height - 2))
+        height = max(3, min(wanted, self.page_height - 2))
         if self._gap != (self.chosen, height):
             self._gap = (self.chosen, height)
             self._set_page()
         place = self._page.places[self.chosen]
         top = max(0, place.top - 1)
-        if top < self.scroll_y or place.top + height > self.scroll_y + self.scrollable_content_region.height:
+        if top < self.scroll_y or place.top + height > self.scroll_y + self.page_height:
             self.scroll_to(y=top, animate=False, force=True, immediate=True)
-        return Region(place.left + _GUTTER, place.top - round(self.scroll_y), place.width, height)
+        return Region(place.left + _GUTTER, place.top - self.top, place.width, height)
 
     def close_gap(self) -> None:
         self._gap = (-1, 0)
@@ -198,6 +202,10 @@ class ExampleView(ScrollView, can_focus=True):
     # -- drawing -----------------------------------------------------------------------------------
 
     def render_line(self, y: int) -> Strip:
+        strip = self._drawn[y] = self._line(y)
+        return strip
+
+    def _line(self, y: int) -> Strip:
         colors = palette(self.app)
         width = self.scrollable_content_region.width
         background = Style(bgcolor=colors.background)

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from ftui.ui.bindings import ordered
 from ftui.ui.reading import short_shape
 from ftui.ui.themes import palette
 from ftui.ui.widgets.page import highlight
+from ftui.ui.widgets.quiet_scroll import QuietScrollView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,10 +35,8 @@ _ROOM_FOR_SHAPES = 44  # columns from which on the shape is shown
 _STATUS = {"accepted": ("✓", "good"), "rejected": ("✗", "bad"), "undecided": ("·", "border")}
 
 
-class RowList(ScrollView, can_focus=True):
+class RowList(QuietScrollView, can_focus=True):
     """Rows 1 to `total`, one of them under the cursor."""
-
-    DEFAULT_CSS = "RowList { overflow-x: hidden; scrollbar-size-vertical: 1; }"
 
     BINDINGS: ClassVar[list[Any]] = [
         ordered("up,k", "move(-1)", "row up", id="data.up"),
@@ -115,11 +112,14 @@ class RowList(ScrollView, can_focus=True):
         self._matches, self._text = frozenset(numbers), text
         self.refresh()
 
-    def watch_total(self, total: int) -> None:
-        self.virtual_size = Size(self.size.width, total)
+    def watch_total(self, before: int, total: int) -> None:
+        """Only what was not there before is drawn: a list that grows behind the scenes costs nothing."""
+        wider = len(str(before)) != len(str(total))
+        self.set_length(total)
         if self.cursor > total > 0:
             self.cursor = total
-        self.refresh()
+        if wider or min(before, total) < self.top + self.page_height:
+            self.refresh()
         self._require()
 
     # -- the cursor --------------------------------------------------------------------------------
@@ -134,27 +134,26 @@ class RowList(ScrollView, can_focus=True):
         self.post_message(self.Moved(new))
 
     def _show_cursor(self) -> None:
-        height = self.scrollable_content_region.height
+        height = self.page_height
         if not height:
             return
-        line, top = self.cursor - 1, round(self.scroll_y)
-        if line < top or line >= top + height:
-            far = line < top - height or line > top + 2 * height
-            wanted = line - height // 2 if far else line if line < top else line - height + 1
-            self.scroll_to(y=max(0, wanted), animate=False, force=True)
+        line, top = self.cursor - 1, self.top
+        if not top <= line < top + height:
+            # To the middle: the rows around it are in sight, and the list is sent again once in half a page.
+            self.scroll_to(y=max(0, line - height // 2), animate=False, force=True)
 
     def action_move(self, step: int) -> None:
         self.cursor += step
 
     def action_page(self, step: int) -> None:
-        self.cursor += step * max(1, self.scrollable_content_region.height - 1)
+        self.cursor += step * max(1, self.page_height - 1)
 
     def action_go(self, number: int) -> None:
         self.cursor = number if number > 0 else self.total
 
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)
-        if offset is not None and (number := offset.y + round(self.scroll_y) + 1) <= self.total:
+        if offset is not None and (number := offset.y + self.top + 1) <= self.total:
             self.cursor = number
 
     # -- asking for rows ---------------------------------------------------------------------------
@@ -164,14 +163,14 @@ class RowList(ScrollView, can_focus=True):
         self._require()
 
     def on_resize(self) -> None:
-        self.virtual_size = Size(self.size.width, self.total)
+        self.set_length(self.total)
         self._show_cursor()
         self._require()
 
     def _require(self) -> None:
         """Asks for what is in sight, and a page around it, unless it is here or on its way."""
-        height = self.scrollable_content_region.height
-        top = round(self.scroll_y) + 1
+        height = self.page_height
+        top = self.top + 1
         if not height or not self.total:
             return
         if all(number in self._rows for number in range(top, min(top + height, self.total + 1))):
@@ -187,9 +186,9 @@ class RowList(ScrollView, can_focus=True):
     # -- drawing -----------------------------------------------------------------------------------
 
     def _redraw(self, number: int) -> None:
-        line = number - 1 - round(self.scroll_y)
+        line = number - 1 - self.top
         if 0 <= line < self.size.height:
-            self.refresh(Region(0, line, self.size.width, 1))
+            self.redraw_lines([line])
 
     def render_line(self, y: int) -> Strip:
         number = y + self.scroll_offset.y + 1
