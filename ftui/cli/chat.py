@@ -95,16 +95,20 @@ def command(
     seed: int,
     directory: Path | None,
     as_json: bool,
-) -> None:
+) -> int:
     """Ask the base model and adapters the same question.
 
     Every adapter is one side; the base alone is the first. They answer at once, from one model in memory.
+    Without --prompt the Chat pane opens on them.
     """
+    workspace = open_workspace(directory)
+    folders = list(find_adapters(adapters, workspace))
     if prompt is None:
-        raise FtuiError("what should they answer?", "give --prompt TEXT, or run `ftui` and press 4 to chat")
+        if as_json:
+            raise FtuiError("what should they answer?", "give --prompt TEXT")
+        return _open_pane(workspace, base or _base_of(folders), folders)
     if prompt == "-":
         prompt = click.get_text_stream("stdin").read().rstrip("\n")
-    folders = list(find_adapters(adapters, open_workspace(directory)))
     messages = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": prompt})
     sampling = {"max_new_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p, "seed": seed}
@@ -130,6 +134,14 @@ def command(
             for warning in client.loaded.get("warnings") or ():
                 click.echo(f"ftui: {one_line(warning, 300)}", err=True)
             _show(client, sides)
+    return 0
+
+
+def _open_pane(workspace: Workspace, base: str, folders: Sequence[AdapterFolder]) -> int:
+    from ftui.cli.main import run_app
+    from ftui.ui.screens.chat import ChatRequest
+
+    return run_app(workspace.root, chat=ChatRequest(base, tuple(str(folder.path) for folder in folders)))
 
 
 class _Told:

@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from ftui import __version__
 from ftui.cli.output import example
 from ftui.core.errors import FtuiError, ModelError
 from ftui.core.text import sanitize
+
+if TYPE_CHECKING:
+    from ftui.ui.screens.chat import ChatRequest
 
 # name -> one line of help; each lives in the module of its name and exports `command`.
 COMMANDS = {
@@ -83,9 +86,12 @@ def _open(directory: Path) -> int:
     return run_app(directory)
 
 
-def run_app(directory: Path | None, demo_steps: int | None = None) -> int:
-    """Opens the screen on a workspace; `demo_steps` not None starts the demo's guide (0: the recipe's steps).
+def run_app(
+    directory: Path | None, *, demo_steps: int | None = None, chat: ChatRequest | None = None
+) -> int:
+    """Opens the screen on a workspace; on the Chat pane with `chat`.
 
+    demo_steps: not None starts the demo's guide; optimizer steps of its run, 0 the recipe's.
     Raises FtuiError where there is no terminal.
     """
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
@@ -98,7 +104,7 @@ def run_app(directory: Path | None, demo_steps: int | None = None) -> int:
     from ftui.ui.app import FtuiApp
 
     dataset = workspace.datasets / "tickets.jsonl" if demo_steps is not None else None
-    app = FtuiApp(workspace, dataset=dataset, demo_steps=demo_steps)
+    app = FtuiApp(workspace, dataset=dataset, demo_steps=demo_steps, chat=chat)
     app.run()
     return 3 if app.return_code else 0
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from ftui.core.errors import FtuiError
 from ftui.core.text import one_line
 from ftui.engine.device import DTYPES, choose_dtype
+from ftui.engine.safetensors_header import read_shapes
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -210,3 +213,19 @@ def checkpoint_layers(model: nn.Module, number: int) -> int:
         layer.gradient_checkpointing = index < number
         layer._gradient_checkpointing_func = functools.partial(checkpoint, use_reentrant=False)
     return min(number, len(modules))
+
+
+def parameters_in(base_path: Path) -> int:
+    """How many weights a model folder holds, by the headers of its files."""
+    files = base_path.glob("*.safetensors")
+    return sum(math.prod(shape) for file in files for shape in read_shapes(file).values())
+
+
+def fingerprint(base_path: Path) -> str:
+    """A hash of a model folder without reading gigabytes: its config, and of each weight file the name, the
+    size and the first megabyte."""
+    digest = hashlib.sha256()
+    for path in [base_path / "config.json", *sorted(base_path.glob("*.safetensors"))]:
+        with path.open("rb") as file:
+            digest.update(f"{path.name} {path.stat().st_size}\n".encode() + file.read(1 << 20))
+    return digest.hexdigest()

@@ -15,32 +15,38 @@ if TYPE_CHECKING:
     from ftui.engine.device import Device
 
 
-def make_optimizer(
-    parameters: list[torch.nn.Parameter], recipe: Recipe, device: Device
-) -> torch.optim.Optimizer:
-    """AdamW as the recipe says; biases and norms (one dimension) do not decay.
+def choose_optimizer(recipe: Recipe, device: Device) -> str:
+    """The optimizer's name. Raises FtuiError for one that needs a GPU where there is none.
 
     auto: float32 state for an adapter, whose state is small; 8-bit paged state for full fine-tuning on a GPU.
     """
-    wanted = recipe.training
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": wanted.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    kind = wanted.optimizer
+    kind = recipe.training.optimizer
     if kind == "auto":
-        kind = "paged_adamw_8bit" if recipe.adapter.method == "full" and device.is_cuda else "adamw"
-    if kind == "adamw":
-        return torch.optim.AdamW(groups, lr=wanted.learning_rate, fused=True)
-    import bitsandbytes as bnb
-
+        return "paged_adamw_8bit" if recipe.adapter.method == "full" and device.is_cuda else "adamw"
     if kind == "paged_adamw_8bit" and not device.is_cuda:
         raise FtuiError(
             "paged optimizers page between a GPU and the host, and there is no GPU",
             'set it to "auto" or "adamw_8bit"',
             "training.optimizer",
         )
+    return kind
+
+
+def make_optimizer(
+    parameters: list[torch.nn.Parameter], recipe: Recipe, device: Device
+) -> torch.optim.Optimizer:
+    """AdamW as the recipe says; biases and norms (one dimension) do not decay."""
+    wanted = recipe.training
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": wanted.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    kind = choose_optimizer(recipe, device)
+    if kind == "adamw":
+        return torch.optim.AdamW(groups, lr=wanted.learning_rate, fused=True)
+    import bitsandbytes as bnb
+
     make = bnb.optim.PagedAdamW8bit if kind == "paged_adamw_8bit" else bnb.optim.AdamW8bit
     return make(groups, lr=wanted.learning_rate)
 

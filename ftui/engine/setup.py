@@ -16,7 +16,7 @@ from ftui.core.errors import FtuiError
 from ftui.engine import checkpoint
 from ftui.engine.adapter import attach, trainable
 from ftui.engine.checkpoint import Progress
-from ftui.engine.device import DTYPES, Device, find_device
+from ftui.engine.device import DTYPES, Device
 from ftui.engine.encode import Encoder
 from ftui.engine.flops import Flops
 from ftui.engine.layout import Layout, attentions, choose_layout, choose_loss, load_with
@@ -25,17 +25,18 @@ from ftui.engine.model import (
     checkpoint_layers,
     choose_formats,
     count,
+    fingerprint,
     layers,
     load_model,
+    parameters_in,
     unquantized,
 )
 from ftui.engine.models import resolve_model
 from ftui.engine.noise import EmbeddingNoise
-from ftui.engine.optim import make_optimizer
+from ftui.engine.optim import choose_optimizer, make_optimizer
 from ftui.engine.pack import Order, Steps
 from ftui.engine.rows import Prepared
 from ftui.engine.rows import prepare as prepare_rows
-from ftui.engine.safetensors_header import read_shapes
 from ftui.engine.tokenizer import load_tokenizer, stop_ids
 
 if TYPE_CHECKING:
@@ -95,13 +96,12 @@ def refuse(recipe: Recipe, device: Device) -> None:
     if recipe.launch.processes > 1:
         raise FtuiError("this version trains in one process", "set it to 1", "launch.processes")
     choose_formats(recipe, device)
+    choose_optimizer(recipe, device)
     attentions(recipe, device)
 
 
-def prepare(rundir: RunDir, recipe: Recipe, reporter: Reporter, control: Control) -> Parts:
+def prepare(rundir: RunDir, recipe: Recipe, device: Device, reporter: Reporter, control: Control) -> Parts:
     """Loads, encodes and counts; emits the events that say so. Raises FtuiError, StopRequested."""
-    device = find_device()
-    refuse(recipe, device)
     resume_from = checkpoint.newest(rundir.checkpoints)
     progress = checkpoint.read_progress(resume_from) if resume_from else Progress()
     reporter.emit(
@@ -290,22 +290,6 @@ def _told(reporter: Reporter, control: Control) -> Callable[[str, int, int], Non
 def _workspace(rundir: RunDir) -> Path | None:
     root = rundir.read_manifest().get("workspace")
     return Path(root) if root else None
-
-
-def parameters_in(base_path: Path) -> int:
-    """How many weights a model folder holds, by the headers of its files."""
-    files = base_path.glob("*.safetensors")
-    return sum(math.prod(shape) for file in files for shape in read_shapes(file).values())
-
-
-def fingerprint(base_path: Path) -> str:
-    """A hash of a model folder without reading gigabytes: its config, and of each weight file the name, the
-    size and the first megabyte."""
-    digest = hashlib.sha256()
-    for path in [base_path / "config.json", *sorted(base_path.glob("*.safetensors"))]:
-        with path.open("rb") as file:
-            digest.update(f"{path.name} {path.stat().st_size}\n".encode() + file.read(1 << 20))
-    return digest.hexdigest()
 
 
 def versions() -> dict[str, str]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ftui.runs.workspace import Workspace
     from ftui.ui.demo_guide import DemoGuide
     from ftui.ui.screens.base import PaneScreen
+    from ftui.ui.screens.chat import ChatRequest
 
 _PULSE_AFTER_SECONDS = 0.25
 _SPOKEN = {"⏎": "enter", "⌫": "backspace"}
@@ -63,6 +64,7 @@ class FtuiApp(App[None]):
     """ftui on one workspace.
 
     mode: the pane to open on; "" is Data. dataset: the file to open in it; None is the one last worked on.
+    chat: opens on the Chat pane with these sides.
     demo_steps: opens with the demo's welcome; optimizer steps of its run, 0 the recipe's. None is no demo.
     """
 
@@ -88,6 +90,7 @@ class FtuiApp(App[None]):
         dataset: Path | None = None,
         settings: Settings | None = None,
         demo_steps: int | None = None,
+        chat: ChatRequest | None = None,
     ) -> None:
         self.workspace = workspace
         self.dataset_to_open = dataset
@@ -97,8 +100,9 @@ class FtuiApp(App[None]):
         self._told: set[str] = set()
         self._quitting = False
         self._demo_steps = demo_steps
-        if mode:
-            self.DEFAULT_MODE = mode  # the first screen is mounted by it, and no other
+        self._chat = chat
+        if mode or chat:
+            self.DEFAULT_MODE = mode or "chat"  # the first screen is mounted by it, and no other
         super().__init__()
         themes, self.theme_problems = load_themes(self.settings.theme_folders)
         self._install_themes(themes)
@@ -126,6 +130,8 @@ class FtuiApp(App[None]):
         self.run_worker(self._follow_pulse, thread=True, group="pulse", exit_on_error=False)
         if self._demo_steps is not None:
             self._guide(self._demo_steps).welcome()
+        if self._chat is not None:
+            self.open_chat(self._chat)
 
     def _follow_pulse(self) -> None:
         """After the first paint: reading the GPU's driver and the runs must not delay it."""

@@ -8,14 +8,22 @@ Results come back as the messages below, with frozen snapshots in them.
 from __future__ import annotations
 
 import time
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from textual.message import Message
-
 from ftui.core.errors import FtuiError
+from ftui.ui.dataset_messages import (
+    Building,
+    Changed,
+    Facts,
+    Failed,
+    Opened,
+    PageRead,
+    Refused,
+    RowRead,
+    Written,
+)
+from ftui.ui.pace import Pace, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,99 +36,6 @@ if TYPE_CHECKING:
     from ftui.data.rows import Counts, Row, RowSummary
 
 _PROGRESS_SECONDS = 0.25
-_PACE_SECONDS = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the borders say of a dataset. rows: known so far; complete: whether that is all of them."""
-
-    path: Path
-    rows: int
-    complete: bool
-    checked: bool
-    counts: Counts
-    shape: str
-    notices: tuple[str, ...] = ()
-
-
-class DeskMessage(Message):
-    """Something the desk has done. desk: which one, since another dataset may have been opened meanwhile."""
-
-    def __init__(self, desk: DatasetDesk) -> None:
-        super().__init__()
-        self.desk = desk
-
-
-class Opened(DeskMessage):
-    def __init__(self, desk: DatasetDesk, facts: Facts, page: list[RowSummary]) -> None:
-        super().__init__(desk)
-        self.facts, self.page = facts, page
-
-
-class PageRead(DeskMessage):
-    def __init__(self, desk: DatasetDesk, page: list[RowSummary]) -> None:
-        super().__init__(desk)
-        self.page = page
-
-
-class RowRead(DeskMessage):
-    def __init__(self, desk: DatasetDesk, row: Row, ops: list[Op]) -> None:
-        super().__init__(desk)
-        self.row, self.ops = row, ops
-
-
-class Building(DeskMessage):
-    """The index grows: share is 0 to 1."""
-
-    def __init__(self, desk: DatasetDesk, facts: Facts, share: float) -> None:
-        super().__init__(desk)
-        self.facts, self.share = facts, share
-
-
-class Written(DeskMessage):
-    """Operations are on the disk.
-
-    numbers: the rows they changed; page: those rows as they are now; what: words to say; ticket: as `write`
-    gave it, 0 for an undo.
-    """
-
-    def __init__(
-        self,
-        desk: DatasetDesk,
-        facts: Facts,
-        numbers: list[int],
-        page: list[RowSummary],
-        what: str,
-        ticket: int,
-    ) -> None:
-        super().__init__(desk)
-        self.facts, self.numbers, self.page = facts, numbers, page
-        self.what, self.ticket = what, ticket
-
-
-class Refused(DeskMessage):
-    """Nothing was written. number: the row it was meant for; ticket: as in Written; 0 for an undo."""
-
-    def __init__(self, desk: DatasetDesk, error: FtuiError, number: int = 0, ticket: int = 0) -> None:
-        super().__init__(desk)
-        self.error, self.number, self.ticket = error, number, ticket
-
-
-class Failed(DeskMessage):
-    """Reading went wrong: the file is gone, or was changed."""
-
-    def __init__(self, desk: DatasetDesk, error: FtuiError) -> None:
-        super().__init__(desk)
-        self.error = error
-
-
-class Changed(DeskMessage):
-    """Somebody else annotated, or the file was replaced: everything shown is to be read again."""
-
-    def __init__(self, desk: DatasetDesk, facts: Facts) -> None:
-        super().__init__(desk)
-        self.facts = facts
 
 
 class DatasetDesk:
@@ -303,50 +218,6 @@ class DatasetDesk:
     def _open_dataset(self) -> Dataset:
         assert self.dataset is not None, "a dataset is read only after it was opened"
         return self.dataset
-
-
-class Pace:
-    """Decisions a minute in this session, over the last ten minutes of it."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._times: deque[float] = deque()
-
-    def decided(self, action: Action) -> None:
-        if action.kind == "status":
-            self._times.append(self._clock())
-
-    def undone(self, ops: list[Op]) -> None:
-        for op in ops:
-            if op.op == "status" and self._times:
-                self._times.pop()
-
-    def per_minute(self) -> float | None:
-        """None until there is enough to tell."""
-        now = self._clock()
-        while self._times and now - self._times[0] > _PACE_SECONDS:
-            self._times.popleft()
-        if len(self._times) < 3:
-            return None
-        return 60.0 * (len(self._times) - 1) / max(1.0, self._times[-1] - self._times[0])
-
-
-def describe(op: Op) -> str:
-    """An operation in two words, as a person would say it."""
-    match op.op:
-        case "status":
-            return {"accepted": "accept", "rejected": "reject"}.get(op.after, "a decision")
-        case "flag":
-            return "flag" if op.after else "unflag"
-        case "rate":
-            return "a rating"
-        case "tag" | "untag":
-            return f"{op.op} {op.after}"
-        case "note":
-            return "a note"
-        case "delete" | "restore":
-            return op.op
-    return "an edit"
 
 
 def _disk_error(error: OSError, path: Path) -> FtuiError:

@@ -13,9 +13,10 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ftui.engine import pack, rows, setup, train
+from ftui.engine import loop, pack, rows, setup
+from ftui.engine.loop import Training
 from ftui.engine.telemetry import Control
-from ftui.engine.train import Training, main
+from ftui.engine.train import main
 from ftui.runs.rundir import EXIT_FAILED, EXIT_FINISHED, EXIT_STOPPED
 from tests.engine.run_folder import chat_rows, events, losses, make_run
 
@@ -159,7 +160,7 @@ def test_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(tiny, tmp
             raise torch.OutOfMemoryError("CUDA out of memory")
         return collate(documents, **options)
 
-    monkeypatch.setattr(train, "collate", scarce)
+    monkeypatch.setattr(loop, "collate", scarce)
     run = finished(make_run(tmp_path / "scarce", tiny, values))
     assert losses(run) == pytest.approx(expected, rel=1e-6)
     notices = [event["message"] for event in events(run, "notice")]
@@ -175,7 +176,7 @@ def test_out_of_memory_with_one_example_recomputes_layers_then_gives_up_in_one_l
     def never(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(train, "collate", never)
+    monkeypatch.setattr(loop, "collate", never)
     run = make_run(tmp_path, tiny)
     end = failed(run)
     assert end["message"].startswith("out of memory with one example")

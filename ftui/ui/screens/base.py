@@ -104,5 +104,6 @@ class PaneScreen(Screen[None]):
         self.notify(sanitize(text), markup=False, timeout=4)
 
     def say_error(self, error: FtuiError) -> None:
-        """What is wrong, where, and what to do."""
-        self.notify(sanitize(str(error)), severity="error", markup=False, timeout=10)
+        """What is wrong, what to do, and where: a line each, the words before the long path."""
+        lines = [error.message, error.hint, error.where]
+        self.notify(sanitize("\n".join(filter(None, lines))), severity="error", markup=False, timeout=10)

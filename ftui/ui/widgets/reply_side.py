@@ -188,7 +188,11 @@ class ReplySide(Flow):
             lines.append(Text.assemble(mark, (sanitize(self._note), plainly)))
             lines.append(Text.assemble(("r", Style(color=colors.accent, bold=True)), (" tries again", dim)))
         if not lines:
-            who = f"adapter, {self.side.detail}" if self.side.adapter else f"base model {self.side.base}"
+            who = (
+                f"adapter, {self.side.detail}".removesuffix(", ")
+                if self.side.adapter
+                else f"base model {self.side.base}"
+            )
             lines.append(Text(sanitize(who, lines=False), dim))
             lines.append(Text("write below; the model is loaded when you begin", dim))
         return lines

@@ -1,0 +1,181 @@
+"""Opening datasets: the one worked on last, one that was asked for, or the welcome where there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textual import on
+from textual.message import Message
+
+from ftui.core.errors import FtuiError
+from ftui.core.text import one_line
+from ftui.ui import files
+from ftui.ui.dataset_desk import DatasetDesk
+from ftui.ui.dataset_messages import Facts, Failed, Opened
+from ftui.ui.screens.data_editing import Editing
+from ftui.ui.widgets.captions import set_subtitle, set_title
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ftui.ui.files import FoundFile
+    from ftui.ui.widgets.welcome import Welcome
+
+_FIRST_ROWS = 100
+
+
+class NothingOpen(Message):
+    """There is no dataset to begin with; files found nearby are."""
+
+    def __init__(self, found: list[FoundFile]) -> None:
+        super().__init__()
+        self.found = found
+
+class FirstFound(Message):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+
+class Opening(Editing):
+    """The part of the Data pane that opens files. Looking for them happens off the screen's thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._share: float | None = None  # of the index, while it grows
+        self._path: Path | None = None
+
+    def begin(self) -> None:
+        """Opens what was asked for before the pane was there, or looks for what to begin with."""
+        if self._path is not None:
+            self._open(self._path)
+        else:
+            self._in_a_thread(self._find_first)
+
+    def _in_a_thread(self, work: Callable[[], None]) -> None:
+        self.run_worker(work, thread=True, group="files", exit_on_error=False)
+
+    def _find_first(self) -> None:
+        path = self.app.dataset_to_open or files.last_dataset(self.app.workspace)
+        if path is not None:
+            self.post_message(FirstFound(path))
+        else:
+            self.post_message(NothingOpen(files.dataset_files(self.app.workspace, Path.cwd())))
+
+    @on(FirstFound)
+    def open_first(self, message: FirstFound) -> None:
+        if self._path is None:
+            self.open_dataset(message.path)
+
+    def open_dataset(self, path: Path) -> None:
+        """Opens `path` where it lies; its annotations go beside it."""
+        if self.unsaved():
+            self.say_error(FtuiError(self.unsaved(), "ctrl+s saves it, esc leaves it"))
+            return
+        self._path = path
+        if self.is_mounted:
+            self._open(path)
+
+    def _open(self, path: Path) -> None:
+        self._close_editor()
+        self._close_desk()
+        self._forget_search()
+        self.facts, self._share = None, None
+        self.rows.total = 0
+        self.rows.forget()
+        self._shown.clear()
+        self.example.clear()
+        set_title(self.rows, one_line(path.name, 60))
+        set_subtitle(self.rows, "opening …")
+        self.desk = DatasetDesk(path, self.post_message)
+        self.desk.open(_FIRST_ROWS)
+
+    def _close_desk(self) -> None:
+        """Lets go of the dataset; what was decided is written first, off the screen's thread."""
+        if self.desk is not None:
+            self._in_a_thread(self.desk.close)
+            self.desk = None
+
+    async def on_unmount(self) -> None:
+        if self.desk is not None:
+            self.desk.close()
+
+    def _mine(self, message: Any) -> bool:
+        return message.desk is self.desk
+
+    @on(Opened)
+    def show_opened(self, message: Opened) -> None:
+        if not self._mine(message):
+            return
+        self._drop_welcome()
+        self._show_facts(message.facts)
+        self.rows.supply(message.page)
+        self.rows.cursor = 1
+        self.rows.focus()
+        self.refresh_bindings()
+        if message.facts.rows:
+            self._want_row(1)
+        self._in_a_thread(lambda: files.remember(self.app.workspace, message.desk.path.absolute()))
+
+    @on(Failed)
+    def show_failed(self, message: Failed) -> None:
+        if not self._mine(message):
+            return
+        self.say_error(message.error)
+        if self.facts is None:  # it could not even be opened
+            self._close_desk()
+            self._path = None
+            set_title(self.rows, "")
+            set_subtitle(self.rows, "")
+            self.run_worker(
+                lambda: self.post_message(
+                    NothingOpen(files.dataset_files(self.app.workspace, Path.cwd()))
+                ),
+                thread=True,
+                group="first",
+                exit_on_error=False,
+            )
+
+    # -- a new workspace ---------------------------------------------------------------------------
+
+    @on(NothingOpen)
+    async def show_welcome(self, message: NothingOpen) -> None:
+        from ftui.ui.widgets.welcome import Welcome
+
+        if self.desk is not None:
+            return
+        self.query_one("#data").display = False
+        if not self.query(Welcome):
+            await self.mount(Welcome(self.app.workspace.name), before=self.query_one("#data"))
+        self.query_one(Welcome).offer(message.found)
+        self.refresh_bindings()
+
+    def _drop_welcome(self) -> None:
+        body = self.query_one("#data")
+        if not body.display:
+            self.query("Welcome").remove()
+            body.display = True
+
+    async def on_welcome_picked(self, message: Welcome.Picked) -> None:
+        if message.what == "open":
+            await self.app.action_open_dataset()
+        elif message.what == "demo":
+            self.app.action_demo()
+        else:
+            self.run_worker(
+                self._copy_example, thread=True, group="first", exclusive=True, exit_on_error=False
+            )
+
+    def on_welcome_file_picked(self, message: Welcome.FilePicked) -> None:
+        self.open_dataset(message.path)
+
+    def _copy_example(self) -> None:
+        from ftui.ui.example_data import copy_example
+
+        try:
+            path = copy_example(self.app.workspace)
+        except FtuiError as error:
+            self.app.call_from_thread(self.say_error, error)
+        else:
+            self.app.call_from_thread(self.open_dataset, path)
