@@ -86,9 +86,7 @@ def _open(directory: Path) -> int:
     return run_app(directory)
 
 
-def run_app(
-    directory: Path | None, *, demo_steps: int | None = None, chat: ChatRequest | None = None
-) -> int:
+def run_app(directory: Path | None, *, demo_steps: int | None = None, chat: ChatRequest | None = None) -> int:
     """Opens the screen on a workspace; on the Chat pane with `chat`.
 
     demo_steps: not None starts the demo's guide; optimizer steps of its run, 0 the recipe's.

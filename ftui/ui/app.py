@@ -274,7 +274,6 @@ class FtuiApp(App[None]):
         """Reports what is wrong with the user's keys for a pane, when it is first shown."""
         from textual.binding import Binding
 
-
         from ftui.ui.keymap import taken_twice, unknown_ids
 
         known: set[str] = set()

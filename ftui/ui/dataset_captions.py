@@ -16,7 +16,13 @@ _STATES = {"accepted": "$good", "rejected": "$bad"}
 
 
 def list_caption(
-    facts: Facts, cursor: int, width: int, *, matches: str = "", share: float | None = None, pace: float | None = None
+    facts: Facts,
+    cursor: int,
+    width: int,
+    *,
+    matches: str = "",
+    share: float | None = None,
+    pace: float | None = None,
 ) -> str:
     """ "5 of 12,480 · 1,204 decided · 9/min · 20 h left", as much of it as fits into `width` columns.
 

@@ -2,7 +2,7 @@
 
 Two threads. Writes go through one queue, so that no key press overtakes another, and are reported only after
 the disk has them; reads go through another, so that a slow disk under the journal does not stop the reading.
-Results come back as the messages below, with frozen snapshots in them.
+Results come back as messages (`dataset_messages`) with frozen snapshots in them.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
+    from textual.message import Message
+
     from ftui.data.actions import Action
     from ftui.data.dataset import Dataset
-    from ftui.data.operation import Op
-    from ftui.data.rows import Counts, Row, RowSummary
 
 _PROGRESS_SECONDS = 0.25
 

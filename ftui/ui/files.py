@@ -39,8 +39,9 @@ class FoundFile:
     folder: bool = False
 
 
-def dataset_files(workspace: Workspace, cwd: Path) -> list[FoundFile]:
+def dataset_files(workspace: Workspace) -> list[FoundFile]:
     """Datasets of the workspace, those worked on lately, and likely files of this folder; each once."""
+    cwd = _here()
     found = [
         *_in_folder(workspace.datasets, "workspace", DATASET_SUFFIXES),
         *_in_folder(workspace.root, "workspace", DATASET_SUFFIXES),
@@ -52,8 +53,9 @@ def dataset_files(workspace: Workspace, cwd: Path) -> list[FoundFile]:
     return _once(found)
 
 
-def recipe_files(workspace: Workspace, cwd: Path) -> list[FoundFile]:
+def recipe_files(workspace: Workspace) -> list[FoundFile]:
     """Recipes of the workspace, and TOML files of a `recipes` folder here."""
+    cwd = _here()
     return _once(
         [
             *_in_folder(workspace.recipes, "workspace", RECIPE_SUFFIXES),
@@ -102,6 +104,14 @@ def remember(workspace: Workspace, path: Path) -> None:
         part.replace(target)
     except (OSError, UnicodeError):
         return
+
+
+def _here() -> Path:
+    """The current folder; the root where it was deleted under us."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path("/")
 
 
 def _recent_path() -> Path:

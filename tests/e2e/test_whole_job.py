@@ -66,7 +66,13 @@ def shop(tmp_path_factory):
 
 def ftui(shop: Path, *args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "ftui", *args], cwd=shop, env=ENV, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-m", "ftui", *args],
+        cwd=shop,
+        env=ENV,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
 
 
@@ -147,7 +153,11 @@ def test_the_adapter_loads_in_peft(shop, finished):
     )
     adapter = json.loads(ftui(shop, "runs", "show", finished["id"], "--json").stdout)["adapter"]
     done = subprocess.run(
-        [sys.executable, "-c", code, str(shop / "tiny"), adapter], env=ENV, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, str(shop / "tiny"), adapter],
+        env=ENV,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stdout.strip() == "True", done.stderr[-2000:]
 

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 TICKETS = (
     ("Where is my order #4417? It was due on Friday.", "Issue: late parcel\nItem: tent\nPriority: High"),
-    ("The zip on the Ridge 40 broke on the first day.", "Issue: broken zip\nItem: Ridge 40\nPriority: Medium"),
+    (
+        "The zip on the Ridge 40 broke on the first day.",
+        "Issue: broken zip\nItem: Ridge 40\nPriority: Medium",
+    ),
     ("asdf test test", "Issue: none\nItem: none\nPriority: Low"),
     ("Can I swap the boots for half a size up?", "Issue: wrong size\nItem: Cairn boots\nPriority: Medium"),
     ("I was charged twice for the stove.", "Issue: double charge\nItem: stove\nPriority: High"),

@@ -15,10 +15,7 @@ from tests.ui.data_rows import data_pane, row_on_disk, tickets
 from tests.ui.panes import app_on, screen_text, shown, still_machine, until  # noqa: F401
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from ftui.runs.workspace import Workspace
+    pass
 
 pytestmark = pytest.mark.usefixtures("still_machine")
 SIZE = (120, 36)
@@ -292,7 +289,10 @@ async def test_a_pair_stands_side_by_side_and_stacks_where_there_is_no_room(work
 async def test_tool_calls_are_readable(workspace, write_rows):
     call = {"id": "c1", "type": "function", "function": {"name": "lookup", "arguments": '{"order": "4417"}'}}
     schema = {"type": "object", "properties": {"order": {"type": "string"}}}
-    tool = {"type": "function", "function": {"name": "lookup", "description": "finds an order", "parameters": schema}}
+    tool = {
+        "type": "function",
+        "function": {"name": "lookup", "description": "finds an order", "parameters": schema},
+    }
     turns = [
         {"role": "user", "content": "Where is 4417?"},
         {"role": "assistant", "content": None, "tool_calls": [call]},
@@ -300,7 +300,15 @@ async def test_tool_calls_are_readable(workspace, write_rows):
     ]
     write_rows([{"messages": turns, "tools": [tool]}])
     async with app_on(workspace, "data").run_test(size=SIZE, notifications=True) as pilot:
-        await shown(pilot, "assistant calls", "lookup {", '"order": "4417"', "lookup(order)", "finds an order", "in Leeds")
+        await shown(
+            pilot,
+            "assistant calls",
+            "lookup {",
+            '"order": "4417"',
+            "lookup(order)",
+            "finds an order",
+            "in Leeds",
+        )
 
 
 async def test_it_works_at_80_by_24(workspace, write_rows):

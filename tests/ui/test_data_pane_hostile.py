@@ -14,7 +14,11 @@ pytestmark = pytest.mark.usefixtures("still_machine")
 
 def hostile_rows():
     """Every shape, every field, keys included, broken rows too."""
-    call = {"id": HOSTILE, "type": "function", "function": {"name": HOSTILE, "arguments": f'{{"a": "{HOSTILE}"}}'}}
+    call = {
+        "id": HOSTILE,
+        "type": "function",
+        "function": {"name": HOSTILE, "arguments": f'{{"a": "{HOSTILE}"}}'},
+    }
     tool = {"type": "function", "function": {"name": HOSTILE, "description": HOSTILE}}
     turns = [
         {"role": "system", "content": HOSTILE},

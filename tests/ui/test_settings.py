@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ftui.core.errors import FtuiError
+from ftui.ui.bindings import ordered
 from ftui.ui.keymap import key_exists, taken_twice, unknown_ids, unusable_keys
 from ftui.ui.settings import Settings, load_settings, save_theme
-from ftui.ui.bindings import ordered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +77,8 @@ def test_a_new_theme_leaves_comments_and_keys_as_they_were(file):
 
 
 @pytest.mark.parametrize(
-    "before", ["", "# nothing yet\n", '[keys]\n"data.accept" = "y"\n', "# theme = 'x'\n", "[other]\ntheme = 'x'\n"]
+    "before",
+    ["", "# nothing yet\n", '[keys]\n"data.accept" = "y"\n', "# theme = 'x'\n", "[other]\ntheme = 'x'\n"],
 )
 def test_a_theme_is_added_where_there_was_none(file, before):
     file.write_text(before)
@@ -122,7 +123,18 @@ def test_settings_without_a_folder_keep_nothing():
 
 
 _LINES = st.sampled_from(
-    ['theme = "a"', "theme='b' # c", "# theme = 1", "[keys]", '"data.accept" = "y"', "[a.b]", 'x = """', '"""', "", "theme = 5"]
+    [
+        'theme = "a"',
+        "theme='b' # c",
+        "# theme = 1",
+        "[keys]",
+        '"data.accept" = "y"',
+        "[a.b]",
+        'x = """',
+        '"""',
+        "",
+        "theme = 5",
+    ]
 )
 
 
@@ -142,7 +154,9 @@ def test_whatever_the_file_says_only_the_theme_changes_or_nothing(tmp_path, line
         assert tomllib.loads(path.read_text()) == {**tomllib.loads(before), "theme": "day"}
 
 
-@pytest.mark.parametrize("name", ["j", "?", "question_mark", "ctrl+j", "alt+left", "f5", "ctrl+shift+a", "space", "é", "+"])
+@pytest.mark.parametrize(
+    "name", ["j", "?", "question_mark", "ctrl+j", "alt+left", "f5", "ctrl+shift+a", "space", "é", "+"]
+)
 def test_keys_that_exist(name):
     assert key_exists(name)
 
@@ -153,12 +167,19 @@ def test_keys_that_do_not(name):
 
 
 def test_problems_with_a_keymap_are_said_in_words():
-    bindings = [ordered("a", "accept", "accept", id="data.accept"), ordered("x", "reject", "reject", id="data.reject")]
+    bindings = [
+        ordered("a", "accept", "accept", id="data.accept"),
+        ordered("x", "reject", "reject", id="data.reject"),
+    ]
     ids = {"data.accept", "data.reject"}
-    assert unusable_keys({"data.accept": "a,nope"}) == ['[keys] "data.accept" = "a,nope": no key is called \'nope\'']
+    assert unusable_keys({"data.accept": "a,nope"}) == [
+        '[keys] "data.accept" = "a,nope": no key is called \'nope\''
+    ]
     assert unknown_ids({"data.rejct": "y"}, ["data"], ids) == [
         '[keys] "data.rejct": nothing is called that; did you mean data.reject?'
     ]
     assert unknown_ids({"train.stop": "y"}, ["data"], ids) == []
-    assert taken_twice(bindings, {"data.accept": "x"}) == ["[keys] x is now data.accept; data.reject has lost it"]
+    assert taken_twice(bindings, {"data.accept": "x"}) == [
+        "[keys] x is now data.accept; data.reject has lost it"
+    ]
     assert taken_twice(bindings, {"data.accept": "x", "data.reject": "a"}) == []

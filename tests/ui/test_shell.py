@@ -155,7 +155,9 @@ async def test_swapped_keys_are_nothing_to_report(workspace, write_rows, tmp_pat
 async def test_a_new_workspace_offers_three_ways_to_begin(tmp_path):
     app = app_on(Workspace(tmp_path / "new-bot"), "data")
     async with app.run_test(size=SIZE) as pilot:
-        await shown(pilot, "new-bot", "Open a dataset", "Run the demo", "Look at an example", "o open a dataset")
+        await shown(
+            pilot, "new-bot", "Open a dataset", "Run the demo", "Look at an example", "o open a dataset"
+        )
         assert not (tmp_path / "new-bot").exists(), "looking around writes nothing"
 
 
@@ -190,7 +192,7 @@ async def test_files_lying_around_are_offered_and_opened_where_they_are(tmp_path
         await pilot.press("down", "down", "down", "enter")
         await data_pane(pilot, "my_data.jsonl", "lying around")
         await pilot.press("a")
-        await until(pilot, lambda: (here / "my_data.jsonl.ftui").is_dir())
+        await until(pilot, (here / "my_data.jsonl.ftui").is_dir)
         assert not list(workspace.root.rglob("my_data*")), "it was not copied"
 
 
@@ -241,7 +243,7 @@ async def test_the_file_worked_on_last_is_opened_next_time(workspace, write_rows
         await data_pane(pilot)
         pilot.app.open_dataset(elsewhere)
         await data_pane(pilot, "opened by path")
-        await until(pilot, lambda: (tmp_path / "cache" / "recent.json").exists())
+        await until(pilot, (tmp_path / "cache" / "recent.json").exists)
         await until(pilot, lambda: str(elsewhere) in (tmp_path / "cache" / "recent.json").read_text())
     async with app_on(workspace, "data").run_test(size=SIZE) as pilot:
         await data_pane(pilot, "opened by path")
@@ -260,7 +262,9 @@ async def test_every_size_of_terminal_is_survived(workspace, write_rows, size):
     write_rows(tickets())
     async with app_on(workspace, "data").run_test(size=size) as pilot:
         await until(pilot, lambda: pilot.app.screen.facts is not None)
-        await pilot.press("a", "j", "tab", "down", "e", "escape", "slash", "t", "escape", "question_mark", "escape")
+        await pilot.press(
+            "a", "j", "tab", "down", "e", "escape", "slash", "t", "escape", "question_mark", "escape"
+        )
         await pilot.resize_terminal(120, 36)
         await shown(pilot, "of 6")
 

@@ -31,7 +31,9 @@ def own_theme(tmp_path: Path, text: str, name: str = "mine.toml") -> None:
 def night_as(name: str, **colors: str) -> str:
     text = (asset_dir("themes") / "night.toml").read_text().replace('name = "night"', f'name = "{name}"')
     for color, value in colors.items():
-        text = "\n".join(f'{color} = "{value}"' if line.startswith(f"{color} ") else line for line in text.split("\n"))
+        text = "\n".join(
+            f'{color} = "{value}"' if line.startswith(f"{color} ") else line for line in text.split("\n")
+        )
     return text
 
 
@@ -39,7 +41,12 @@ def night_as(name: str, **colors: str) -> str:
 def test_our_themes_are_readable(path):
     """WCAG contrast: 7 for what is read, 4.5 for marks with meaning, 3.5 for what can be ignored."""
     theme = load_theme(path)
-    colors = {**theme.variables, "foreground": theme.foreground, "accent": theme.accent, "warning": theme.warning}
+    colors = {
+        **theme.variables,
+        "foreground": theme.foreground,
+        "accent": theme.accent,
+        "warning": theme.warning,
+    }
     background = Color.parse(theme.background)
     for name, least in [
         ("foreground", 7), ("accent", 4.5), ("good", 4.5), ("bad", 4.5), ("warning", 4.5), ("special", 4.5),
@@ -53,7 +60,9 @@ def contrast(one: Color, other: Color) -> float:
     """WCAG 2 contrast ratio."""
 
     def luminance(color: Color) -> float:
-        parts = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in color.normalized]
+        parts = [
+            part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in color.normalized
+        ]
         return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
 
     light, dark = sorted((luminance(one), luminance(other)), reverse=True)

@@ -16,7 +16,9 @@ from ftui.data.dataset import Dataset
 from ftui.data.export import Plan, export
 from ftui.data.grouped_split import GroupedSplit
 
-ODD_SPACING = b'{ "messages":[{"role":"user","content":"caf\\u00e9 %d"} , {"role":"assistant","content":"yes"}]}'
+ODD_SPACING = (
+    b'{ "messages":[{"role":"user","content":"caf\\u00e9 %d"} , {"role":"assistant","content":"yes"}]}'
+)
 
 
 @pytest.fixture
@@ -63,7 +65,9 @@ def test_only_accepted_takes_only_accepted(source, tmp_path):
 def test_another_shape_says_the_same(source, tmp_path, shape):
     export(source, tmp_path / "out.jsonl", Plan(shape=shape))
     with Dataset.open(source) as one, Dataset.open(tmp_path / "out.jsonl") as two:
-        assert [m.content for m in one.row(1).example.messages] == [m.content for m in two.row(1).example.messages]
+        assert [m.content for m in one.row(1).example.messages] == [
+            m.content for m in two.row(1).example.messages
+        ]
 
 
 def test_the_source_and_strangers_files_are_not_overwritten(source, tmp_path):

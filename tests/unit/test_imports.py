@@ -10,7 +10,18 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "transformers", "peft", "trl", "bitsandbytes", "accelerate", "datasets", "pyarrow", "pandas", "numpy")
+HEAVY = (
+    "torch",
+    "transformers",
+    "peft",
+    "trl",
+    "bitsandbytes",
+    "accelerate",
+    "datasets",
+    "pyarrow",
+    "pandas",
+    "numpy",
+)
 ROOT = Path(__file__).parents[2]
 
 OPEN_AND_READ = """
@@ -37,7 +48,12 @@ sys.__stdout__.write(json.dumps([rows, modules]))
 def run(code: str, *arguments: str, folder: Path) -> str:
     environment = {**os.environ, "FTUI_CONFIG": str(folder / "config"), "FTUI_CACHE": str(folder / "cache")}
     ended = subprocess.run(
-        [sys.executable, "-c", code, *arguments], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, *arguments],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ended.returncode == 0, ended.stderr[-3000:]
     return ended.stdout
@@ -53,13 +69,25 @@ def test_opening_and_annotating_a_dataset_imports_no_tensor_library(tmp_path):
     assert not set(HEAVY) & set(modules)
 
 
-@pytest.mark.parametrize("module", ["ftui.ui.app", "ftui.ui.screens.data", "ftui.cli.main", "ftui.data.dataset", "ftui.runs.workspace"])
+@pytest.mark.parametrize(
+    "module",
+    ["ftui.ui.app", "ftui.ui.screens.data", "ftui.cli.main", "ftui.data.dataset", "ftui.runs.workspace"],
+)
 def test_importing_a_room_imports_no_tensor_library(tmp_path, module):
-    code = f"import json, sys, {module}; print(json.dumps(sorted(name.split('.')[0] for name in sys.modules)))"
+    code = (
+        f"import json, sys, {module}; print(json.dumps(sorted(name.split('.')[0] for name in sys.modules)))"
+    )
     assert not set(HEAVY) & set(json.loads(run(code, folder=tmp_path)))
 
 
 def test_the_way_to_the_first_paint_does_without_pydantic_and_drivers(tmp_path):
     code = "import json, sys, ftui.ui.app, ftui.ui.screens.data; print(json.dumps(sorted(sys.modules)))"
     modules = set(json.loads(run(code, folder=tmp_path)))
-    assert not modules & {"pydantic", "psutil", "pynvml", "click", "ftui.data.dataset", "textual.widgets._text_area"}
+    assert not modules & {
+        "pydantic",
+        "psutil",
+        "pynvml",
+        "click",
+        "ftui.data.dataset",
+        "textual.widgets._text_area",
+    }

@@ -1,4 +1,4 @@
-"""Opening a file: type a path, or choose from what lies nearby. Files are opened where they are, never copied."""
+"""Opening a file: type a path, or choose from what lies nearby. Files are opened where they are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from textual.widgets.option_list import Option
 
 from ftui.core.text import one_line, sanitize
 from ftui.ui import files
-from ftui.ui.files import FoundFile
 from ftui.ui.themes import palette
 from ftui.ui.widgets.captions import set_subtitle, set_title
 from ftui.ui.widgets.figures import size_of
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from ftui.runs.workspace import Workspace
+    from ftui.ui.files import FoundFile
 
 _PLACES = {"workspace": "in this workspace", "recent": "recent", "here": "here"}
 
@@ -179,7 +179,7 @@ class OpenFile(ModalScreen["Path | None"]):
         if file is not None and (typed is None or not typed.is_file()):
             self._choose(file)
         elif typed is not None:
-            self.dismiss(typed if typed.is_absolute() else Path.cwd() / typed)
+            self.dismiss(typed.absolute())
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
@@ -198,7 +198,7 @@ class OpenDataset(OpenFile):
     SUFFIXES = files.DATASET_SUFFIXES
 
     def find(self) -> list[FoundFile]:
-        return files.dataset_files(self._workspace, Path.cwd())
+        return files.dataset_files(self._workspace)
 
 
 class OpenRecipe(OpenFile):
@@ -206,4 +206,4 @@ class OpenRecipe(OpenFile):
     SUFFIXES = files.RECIPE_SUFFIXES
 
     def find(self) -> list[FoundFile]:
-        return files.recipe_files(self._workspace, Path.cwd())
+        return files.recipe_files(self._workspace)

@@ -4,14 +4,15 @@ A pane subclasses PaneScreen and writes:
 
     class TrainScreen(PaneScreen):
         PANE = "train"
-        BINDINGS = [Binding("s", "stop", "stop+save", id="train.stop"), ...]   # every binding has an id: keys can be rebound
+        BINDINGS = [Binding("s", "stop", "stop+save", id="train.stop"), ...]   # an id each: keys can be rebound
         def compose_body(self) -> ComposeResult: ...
         def receive_pulse(self, pulse: Pulse) -> None: super().receive_pulse(pulse); ...   # once a second while showing
 
 Rules: widgets do no I/O (snapshot in, Message out); slow work is `self.run_worker(fn, thread=True,
 exclusive=True, group=..., exit_on_error=False)` with the result posted as a Message; every str from data goes
 through core.text.sanitize and is shown as Content/Text, never as markup; colours by meaning from $dim,
-$accent, $good, $warning, $bad, $special, $eval or `themes.palette(app)`; FtuiError is shown with `self.say_error(error)`.
+$accent, $good, $warning, $bad, $special, $eval or `themes.palette(app)`; FtuiError is shown with
+`self.say_error(error)`.
 """
 
 from __future__ import annotations

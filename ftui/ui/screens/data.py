@@ -15,7 +15,7 @@ from textual.containers import Horizontal, Vertical
 from ftui.core.text import one_line
 from ftui.ui.bindings import ordered
 from ftui.ui.dataset_captions import example_caption, list_caption
-from ftui.ui.dataset_messages import Building, Changed, Facts, PageRead, Refused, RowRead, Written
+from ftui.ui.dataset_messages import Building, Changed, PageRead, Refused, RowRead, Written
 from ftui.ui.screens.data_opening import Opening
 from ftui.ui.widgets.captions import set_subtitle, set_title
 from ftui.ui.widgets.example_view import ExampleView
@@ -62,7 +62,9 @@ class DataScreen(Opening):
         ordered("escape", "end_search", "end the search", id="data.end_search"),
         ordered("tab", "other_side", "rows or example", id="data.other_side"),
         *(
-            ordered(f"alt+{stars}", f"rate_now({stars})", f"rate {stars}", id=f"data.rate{stars}", group=_STARS)
+            ordered(
+                f"alt+{stars}", f"rate_now({stars})", f"rate {stars}", id=f"data.rate{stars}", group=_STARS
+            )
             for stars in range(1, 6)
         ),
     ]
@@ -143,11 +145,6 @@ class DataScreen(Opening):
             self.rows.settle(message.number)
         self.after_refusal(message)
 
-    def _show_facts(self, facts: Facts) -> None:
-        self.facts = facts
-        self.rows.total = facts.rows
-        self._caption()
-
     def _caption(self) -> None:
         if self.facts is not None:
             pace = self.desk.pace.per_minute() if self.desk is not None else None
@@ -155,7 +152,12 @@ class DataScreen(Opening):
             set_subtitle(
                 self.rows,
                 list_caption(
-                    self.facts, self.rows.cursor, room, matches=self.matches_caption, share=self._share, pace=pace
+                    self.facts,
+                    self.rows.cursor,
+                    room,
+                    matches=self.matches_caption,
+                    share=self._share,
+                    pace=pace,
                 ),
             )
 

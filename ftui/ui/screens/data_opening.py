@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textual import on
@@ -12,13 +11,15 @@ from ftui.core.errors import FtuiError
 from ftui.core.text import one_line
 from ftui.ui import files
 from ftui.ui.dataset_desk import DatasetDesk
-from ftui.ui.dataset_messages import Facts, Failed, Opened
+from ftui.ui.dataset_messages import Failed, Opened
 from ftui.ui.screens.data_editing import Editing
 from ftui.ui.widgets.captions import set_subtitle, set_title
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    from ftui.ui.dataset_messages import Facts
     from ftui.ui.files import FoundFile
     from ftui.ui.widgets.welcome import Welcome
 
@@ -32,7 +33,10 @@ class NothingOpen(Message):
         super().__init__()
         self.found = found
 
+
 class FirstFound(Message):
+    """The dataset to begin with."""
+
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
@@ -45,6 +49,7 @@ class Opening(Editing):
         super().__init__()
         self._share: float | None = None  # of the index, while it grows
         self._path: Path | None = None
+        self._before: Path | None = None  # to go back to when the next file cannot be opened
 
     def begin(self) -> None:
         """Opens what was asked for before the pane was there, or looks for what to begin with."""
@@ -61,7 +66,10 @@ class Opening(Editing):
         if path is not None:
             self.post_message(FirstFound(path))
         else:
-            self.post_message(NothingOpen(files.dataset_files(self.app.workspace, Path.cwd())))
+            self._find_nearby()
+
+    def _find_nearby(self) -> None:
+        self.post_message(NothingOpen(files.dataset_files(self.app.workspace)))
 
     @on(FirstFound)
     def open_first(self, message: FirstFound) -> None:
@@ -79,6 +87,7 @@ class Opening(Editing):
 
     def _open(self, path: Path) -> None:
         self._close_editor()
+        self._before = self.desk.path if self.desk is not None and self.facts is not None else None
         self._close_desk()
         self._forget_search()
         self.facts, self._share = None, None
@@ -100,6 +109,12 @@ class Opening(Editing):
     async def on_unmount(self) -> None:
         if self.desk is not None:
             self.desk.close()
+
+    def _show_facts(self, facts: Facts) -> None:
+        """Brings everything that counts rows up to date."""
+        self.facts = facts
+        self.rows.total = facts.rows
+        self._caption()
 
     def _mine(self, message: Any) -> bool:
         return message.desk is self.desk
@@ -128,14 +143,10 @@ class Opening(Editing):
             self._path = None
             set_title(self.rows, "")
             set_subtitle(self.rows, "")
-            self.run_worker(
-                lambda: self.post_message(
-                    NothingOpen(files.dataset_files(self.app.workspace, Path.cwd()))
-                ),
-                thread=True,
-                group="first",
-                exit_on_error=False,
-            )
+            if self._before is not None:
+                self.open_dataset(self._before)
+            else:
+                self._in_a_thread(self._find_nearby)
 
     # -- a new workspace ---------------------------------------------------------------------------
 
@@ -163,9 +174,7 @@ class Opening(Editing):
         elif message.what == "demo":
             self.app.action_demo()
         else:
-            self.run_worker(
-                self._copy_example, thread=True, group="first", exclusive=True, exit_on_error=False
-            )
+            self._in_a_thread(self._copy_example)
 
     def on_welcome_file_picked(self, message: Welcome.FilePicked) -> None:
         self.open_dataset(message.path)

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
     from ftui.data.operation import Op
     from ftui.data.rows import Row
-    from ftui.ui.bindings import ordered
-from ftui.ui.reading import Block
+    from ftui.ui.reading import Block
 
 _EMPTY = Page((), ())
 _GUTTER = 1  # the bar beside the chosen block
