@@ -104,8 +104,10 @@ def command(
     workspace = open_workspace(directory)
     folders = list(find_adapters(adapters, workspace))
     if prompt is None:
-        if as_json:
-            raise FtuiError("what should they answer?", "give --prompt TEXT")
+        if as_json or not sys.stdout.isatty():
+            raise FtuiError(
+                "what should they answer?", "give --prompt TEXT, or open the Chat pane in a terminal"
+            )
         return _open_pane(workspace, base or _base_of(folders), folders)
     if prompt == "-":
         prompt = click.get_text_stream("stdin").read().rstrip("\n")

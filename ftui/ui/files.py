@@ -39,9 +39,9 @@ class FoundFile:
     folder: bool = False
 
 
-def dataset_files(workspace: Workspace) -> list[FoundFile]:
+def dataset_files(workspace: Workspace, cwd: Path | None = None) -> list[FoundFile]:
     """Datasets of the workspace, those worked on lately, and likely files of this folder; each once."""
-    cwd = _here()
+    cwd = cwd or _here()
     found = [
         *_in_folder(workspace.datasets, "workspace", DATASET_SUFFIXES),
         *_in_folder(workspace.root, "workspace", DATASET_SUFFIXES),
@@ -53,9 +53,9 @@ def dataset_files(workspace: Workspace) -> list[FoundFile]:
     return _once(found)
 
 
-def recipe_files(workspace: Workspace) -> list[FoundFile]:
+def recipe_files(workspace: Workspace, cwd: Path | None = None) -> list[FoundFile]:
     """Recipes of the workspace, and TOML files of a `recipes` folder here."""
-    cwd = _here()
+    cwd = cwd or _here()
     return _once(
         [
             *_in_folder(workspace.recipes, "workspace", RECIPE_SUFFIXES),

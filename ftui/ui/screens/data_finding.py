@@ -137,7 +137,8 @@ class Finding(Deciding):
         if message.numbers is not None:
             self._numbers = message.numbers
             self.rows.mark_matches(message.numbers, message.text)
-            if self._numbers:
+            # A row that still matches while more is typed is stayed on: the user may be walking already.
+            if self._numbers and self.rows.cursor not in self._numbers:
                 at = bisect_left(self._numbers, self._from_row)
                 self.rows.cursor = self._numbers[at % len(self._numbers)]
         self._caption()
