@@ -65,7 +65,13 @@ def trainer_of(rundir: RunDir) -> ProcessId | None:
         return known
     if process.liveness(supervisor) is not Liveness.DEAD:
         return None  # not started yet, or about to be written down
-    return next(process.processes_of(rundir.path), None)
+    # Processes come and go while they are listed: "none" is believed only the second time. The oldest is the
+    # trainer, the others are its workers.
+    for _ in range(2):
+        found = [one for one in process.processes_of(rundir.path) if one.pid != supervisor.pid]
+        if found:
+            return min(found, key=lambda one: one.start_ticks)
+    return None
 
 
 def modified(path: Path) -> float:

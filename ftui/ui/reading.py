@@ -6,6 +6,7 @@ Pure: a Row and its operations in, blocks out. Widgets draw them; nothing here i
 from __future__ import annotations
 
 import json
+from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +148,7 @@ def _readable_calls(calls: str) -> str:
 
 
 def _tools_block(tools: str, places: _Places) -> Block:
-    pointer, edit, as_json = places.structure("tools")
+    pointer, edit, as_json = places.structure("tools", "functions")
     return Block("tools", "field", "tools", _readable_tools(tools), "", "", pointer, edit, as_json)
 
 
@@ -167,20 +168,23 @@ def _readable_tools(tools: str) -> str:
 
 
 class _Places:
-    """Finds where in the row's value a displayed text is stored: equal strings, in order, each used once."""
+    """Finds where in the row's value a displayed text is stored: equal strings, in order, each used once.
+
+    Everything is looked up, not searched for: a row of 10,000 turns is read between two key presses.
+    """
 
     def __init__(self, value: Any) -> None:
-        self._value = value
-        self._strings: list[tuple[str, str]] = []
-        self._structures: list[tuple[str, str, Any]] = []
+        self._strings: dict[str, deque[str]] = {}  # text -> where it is, in order
+        self._structures: dict[str, deque[tuple[str, Any]]] = {}  # key -> (where, value), in order
         self._booleans: list[tuple[str, bool]] = []
+        self._calls: dict[str, deque[tuple[str, str]]] | None = None
         self._walk(value, "", 0)
 
     def _walk(self, value: Any, pointer: str, depth: int) -> None:
-        if depth > 12:
+        if depth > _DEEPEST:
             return
         if isinstance(value, str):
-            self._strings.append((pointer, value))
+            self._strings.setdefault(value, deque()).append(pointer)
         elif isinstance(value, bool):
             self._booleans.append((pointer, value))
         items: Any = ()
@@ -190,8 +194,8 @@ class _Places:
             items = enumerate(value)
         for key, item in items:
             at = f"{pointer}/{escape(key)}"
-            if isinstance(key, str) and item not in (None, "", [], {}):
-                self._structures.append((key, at, item))
+            if key in _STRUCTURES and item not in (None, "", [], {}):
+                self._structures.setdefault(key, deque()).append((at, item))
             self._walk(item, at, depth + 1)
 
     def blocks(
@@ -209,49 +213,57 @@ class _Places:
             yield Block(kind, role, label, part, hint, "", place, part)
 
     def _take(self, text: str, side: str = "") -> str | None:
-        found = [place for place in self._strings if place[1] == text]
-        if side:
-            found = [place for place in found if side in place[0]] or found
-        elif len(found) > 1:
-            # A short text may be equal to a role or an id: prefer where text is usually kept.
-            found = [place for place in found if place[0].rpartition("/")[2] not in _NOT_TEXT] or found
-        if not found:
+        places = self._strings.get(text)
+        if not places:
             return None
-        self._strings.remove(found[0])
-        return found[0][0]
+        # A short text may be equal to a role or an id, or to the other side of a pair.
+        for place in places:
+            last = place.rpartition("/")[2]
+            if (side in place) if side else (last not in _NOT_TEXT):
+                break
+        else:
+            place = places[0]
+        if place == places[0]:
+            places.popleft()
+        else:
+            places.remove(place)
+        return place
 
     def _take_joined(self, text: str) -> list[tuple[str, str]]:
         """The two stored strings that `text` was joined from with white space between; [] when there are none."""
-        if not text:
+        if not text or len(self._strings) > _MOST_FIELDS:
             return []
-        for first in self._strings:
-            if not first[1] or not text.startswith(first[1]):
+        for first, first_places in self._strings.items():
+            if not first or not first_places or not text.startswith(first):
                 continue
-            rest = text[len(first[1]) :]
-            for second in self._strings:
-                if second is not first and second[1] and rest.endswith(second[1]):
-                    between = rest[: len(rest) - len(second[1])]
-                    if between and not between.strip():
-                        self._strings.remove(first)
-                        self._strings.remove(second)
-                        return [first, second]
+            rest = text[len(first) :]
+            for second, second_places in self._strings.items():
+                if second == first or not second or not second_places or not rest.endswith(second):
+                    continue
+                between = rest[: len(rest) - len(second)]
+                if between and not between.strip():
+                    return [(first_places.popleft(), first), (second_places.popleft(), second)]
         return []
 
     def structure(self, *names: str) -> tuple[str | None, str, bool]:
         """Where the next value under one of the keys `names` is, how it is edited, and whether that text is JSON."""
-        for place in self._structures:
-            key, pointer, value = place
-            if key in names:
-                self._structures.remove(place)
+        for name in names:
+            if places := self._structures.get(name):
+                pointer, value = places.popleft()
                 return (pointer, value, False) if isinstance(value, str) else (pointer, to_json(value), True)
         return None, "", False
 
     def written_call(self, calls: str) -> tuple[str | None, str, bool]:
         """As `structure`, for calls kept as the text of a turn (ShareGPT's `function_call`)."""
-        for place in self._strings:
-            if place[1] and openai_calls(place[1]) == calls:
-                self._strings.remove(place)
-                return place[0], place[1], False
+        if self._calls is None:
+            self._calls = {}
+            for text, places in self._strings.items():
+                if text.lstrip()[:1] in ("{", "["):
+                    known = self._calls.setdefault(openai_calls(text), deque())
+                    known.extend((place, text) for place in places)
+        if places := self._calls.get(calls):
+            pointer, text = places.popleft()
+            return pointer, text, False
         return None, "", False
 
     def boolean(self, value: bool) -> str | None:
@@ -260,6 +272,9 @@ class _Places:
 
 
 _NOT_TEXT = {"role", "from", "id", "name", "type", "tool_call_id"}
+_STRUCTURES = {"tool_calls", "function_call", "tools", "functions"}
+_DEEPEST = 12  # levels that are looked into
+_MOST_FIELDS = 200  # beyond, a row is a conversation and not a form with an instruction and an input
 
 
 def _with_history(block: Block, ops: Sequence[Op]) -> Block:

@@ -60,7 +60,7 @@ def test_picture_of_a_dataset_at_work(workspace, write_rows, snap_compare, size)
             dataset.annotate(number, action)
 
     async def ready(pilot) -> None:
-        await shown(pilot, "11 · 3 decided", "no run yet")
+        await shown(pilot, "11 · 3 decided", "RAM")
         await pilot.press("j", "j", "j")
         await shown(pilot, "row 4 ·", "edited by mira, just now")
 
@@ -72,7 +72,7 @@ def test_picture_of_a_pair(workspace, write_rows, snap_compare, size):
     write_rows([PAIR, TOOLS])
 
     async def ready(pilot) -> None:
-        await shown(pilot, "✓ chosen", "no run yet")
+        await shown(pilot, "✓ chosen", "RAM")
 
     assert snap_compare(app_on(workspace, "data"), terminal_size=size, run_before=ready)
 
@@ -81,7 +81,7 @@ def test_picture_of_tool_calls(workspace, write_rows, snap_compare):
     write_rows([TOOLS])
 
     async def ready(pilot) -> None:
-        await shown(pilot, "assistant calls", "no run yet")
+        await shown(pilot, "assistant calls", "RAM")
         await pilot.press("tab")
         await shown(pilot, "row 1")
 
@@ -92,7 +92,7 @@ def test_picture_of_a_broken_row_being_mended(workspace, write_rows, snap_compar
     write_rows([BROKEN, *tickets()])
 
     async def ready(pilot) -> None:
-        await shown(pilot, "broken row", "no run yet")
+        await shown(pilot, "broken row", "RAM")
         await pilot.press("e")
         await shown(pilot, "ctrl+s save")
         pilot.app.screen.focused.cursor_blink = False
@@ -105,7 +105,7 @@ def test_picture_of_a_new_workspace(tmp_path, monkeypatch, snap_compare, size):
     monkeypatch.chdir(tmp_path)
 
     async def ready(pilot) -> None:
-        await shown(pilot, "Look at an example", "no run yet")
+        await shown(pilot, "Look at an example", "RAM")
 
     assert snap_compare(app_on(Workspace(tmp_path / "new-bot"), "data"), terminal_size=size, run_before=ready)
 
@@ -114,7 +114,7 @@ def test_picture_of_the_keys(workspace, write_rows, snap_compare):
     write_rows(tickets())
 
     async def ready(pilot) -> None:
-        await shown(pilot, "of 6", "no run yet")
+        await shown(pilot, "of 6", "RAM")
         await pilot.press("question_mark")
         await shown(pilot, "Everywhere")
 

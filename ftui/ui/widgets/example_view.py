@@ -184,7 +184,7 @@ class ExampleView(QuietScrollView, can_focus=True):
 
         The region, in cells from this widget's content corner; lower than wanted where the view is.
         """
-        height = max(3, min(wanted, self.page_height - 2))
+        height = max(2, min(wanted, self.page_height - 2))
         if self._gap != (self.chosen, height):
             self._gap = (self.chosen, height)
             self._set_page()
