@@ -254,35 +254,23 @@ class FtuiApp(App[None]):
             self.warn(str(error))
 
     def _check_keymap(self) -> None:
-        from ftui.ui.keymap import taken_twice, unknown_ids, unusable_keys
+        from ftui.ui.keymap import problems_of, strangers, unusable_keys
 
         keys = self.settings.keys
-        own = [binding for bindings in self._bindings.key_to_bindings.values() for binding in bindings]
-        strangers = [
-            f'[keys] "{name}": nothing is called that' for name in keys if name.split(".")[0] not in PREFIXES
-        ]
-        known = {binding.id for binding in own if binding.id}
-        for line in [
+        lines = [
             *unusable_keys(keys),
-            *strangers,
-            *unknown_ids(keys, ("app", "pane"), known),
-            *taken_twice(own, keys),
-        ]:
+            *strangers(keys, PREFIXES),
+            *problems_of([self], keys, ("app", "pane")),
+        ]
+        for line in lines:
             self.warn(line)
 
     def check_pane_keys(self, pane: PaneScreen) -> None:
         """Reports what is wrong with the user's keys for a pane, when it is first shown."""
-        from textual.binding import Binding
+        from ftui.ui.keymap import problems_of
 
-        from ftui.ui.keymap import taken_twice, unknown_ids
-
-        known: set[str] = set()
-        for owner in [pane, *pane.walk_children(), *pane.KEY_OWNERS]:
-            bindings = list(Binding.make_bindings(getattr(owner, "BINDINGS", [])))
-            known |= {binding.id for binding in bindings if binding.id}
-            for line in taken_twice(bindings, self.settings.keys):
-                self.warn(line)
-        for line in unknown_ids(self.settings.keys, (pane.PANE,), known):
+        owners = [pane, *pane.walk_children(), *pane.key_owners()]
+        for line in problems_of(owners, self.settings.keys, (pane.PANE,)):
             self.warn(line)
 
     def warn(self, text: str) -> None:

@@ -6,13 +6,13 @@ Textual takes a keymap in silence; a key that does nothing is then found in the 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from textual.binding import Binding
 from textual.keys import KEY_TO_UNICODE_NAME, REPLACED_KEYS, Keys
 
 if TYPE_CHECKING:
-    from textual.binding import Binding
+    from collections.abc import Iterable, Mapping, Sequence
 
 _MODIFIERS = {"ctrl", "shift", "alt", "meta", "super", "hyper"}
 _NAMED = {key.value for key in Keys}
@@ -30,6 +30,34 @@ def key_exists(name: str) -> bool:
     except KeyError:
         return False
     return True
+
+
+def problems_of(owners: Iterable[object], keymap: Mapping[str, str], prefixes: Sequence[str]) -> list[str]:
+    """A line for each id under `prefixes` that none of `owners` binds, and for each key that was taken away.
+
+    owners: widgets, screens, apps, or their classes.
+    """
+    known: set[str] = set()
+    lines = []
+    for owner in owners:
+        bindings = bindings_of(owner)
+        known |= {binding.id for binding in bindings if binding.id}
+        lines += taken_twice(bindings, keymap)
+    return [*lines, *unknown_ids(keymap, prefixes, known)]
+
+
+def strangers(keymap: Mapping[str, str], prefixes: Sequence[str]) -> list[str]:
+    """A line for each id that belongs to no pane at all."""
+    return [
+        f'[keys] "{name}": nothing is called that' for name in keymap if name.split(".")[0] not in prefixes
+    ]
+
+
+def bindings_of(owner: object) -> list[Binding]:
+    """The bindings that a widget's class and its parents declare."""
+    kind = owner if isinstance(owner, type) else type(owner)
+    declared = (binding for cls in kind.__mro__ for binding in cls.__dict__.get("BINDINGS", ()))
+    return list(Binding.make_bindings(declared))
 
 
 def unusable_keys(keymap: Mapping[str, str]) -> list[str]:
@@ -68,7 +96,7 @@ def taken_twice(bindings: Iterable[Binding], keymap: Mapping[str, str]) -> list[
     lines = []
     for binding in bindings:
         taker = owner.get(binding.key)
-        if taker and binding.id != taker and binding.id not in keymap:
-            name = binding.id or binding.description
-            lines.append(f"[keys] {binding.key} is now {taker}; {name} has lost it")
+        # Bindings without an id are Textual's own (delete a word, ...): whoever takes their key means to.
+        if taker and binding.id and binding.id != taker and binding.id not in keymap:
+            lines.append(f"[keys] {binding.key} is now {taker}; {binding.id} has lost it")
     return lines

@@ -142,7 +142,10 @@ async def test_keys_that_cannot_be_used_are_reported(workspace, write_rows, tmp_
 
 async def test_swapped_keys_are_nothing_to_report(workspace, write_rows, tmp_path):
     path = write_rows(tickets())
-    settings = settings_file(tmp_path, '[keys]\n"data.accept" = "x"\n"data.reject" = "a"\n')
+    keys = (
+        '"data.accept" = "x"\n"data.reject" = "a"\n"data.save_edit" = "ctrl+w"\n"data.welcome_demo" = "m"\n'
+    )
+    settings = settings_file(tmp_path, f"[keys]\n{keys}")
     app = FtuiApp(workspace, settings=settings)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await data_pane(pilot)

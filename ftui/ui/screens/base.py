@@ -61,6 +61,10 @@ class PaneScreen(Screen[None]):
             if fitting:
                 self.add_class(max(fitting)[1])
 
+    def key_owners(self) -> tuple[type, ...]:
+        """KEY_OWNERS; a pane that does not want to import them for the first paint overrides this."""
+        return self.KEY_OWNERS
+
     def compose_body(self) -> ComposeResult:
         raise NotImplementedError(f"{type(self).__name__} has no body")
 

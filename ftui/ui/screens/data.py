@@ -161,6 +161,12 @@ class DataScreen(Opening):
                 ),
             )
 
+    def key_owners(self) -> tuple[type, ...]:
+        from ftui.ui.widgets.field_editor import FieldEditor
+        from ftui.ui.widgets.welcome import Welcome
+
+        return (FieldEditor, Welcome)
+
     def _repaint(self) -> None:
         """After a change of theme: cells that we draw ourselves know nothing of CSS."""
         self.example.restyle()
