@@ -26,7 +26,7 @@ from ftui.ui.dataset_messages import (
 from ftui.ui.pace import Pace, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ftui.data.dataset import Dataset
 
 _PROGRESS_SECONDS = 0.25
+_TOLD = 100  # changed rows whose summaries are sent along; beyond, the list reads what is in sight
 
 
 class DatasetDesk:
@@ -74,8 +75,12 @@ class DatasetDesk:
 
     def write(self, number: int, action: Action, what: str = "") -> int:
         """Queues one action on one row; its ticket. what: the words to say when it is done."""
+        return self.write_each([(number, action)], what)
+
+    def write_each(self, changes: Sequence[tuple[int, Action]], what: str = "") -> int:
+        """Queues (row number, action) each as one operation that one undo takes back; its ticket."""
         self._tickets += 1
-        self._submit(self._writes, self._write, number, action, what, self._tickets)
+        self._submit(self._writes, self._write, changes, what, self._tickets)
         return self._tickets
 
     def undo(self) -> None:
@@ -161,15 +166,17 @@ class DatasetDesk:
             dataset = self._open_dataset()
             self._post(RowRead(self, dataset.row(number), dataset.annotations(number)))
 
-    def _write(self, number: int, action: Action, what: str, ticket: int) -> None:
+    def _write(self, changes: Sequence[tuple[int, Action]], what: str, ticket: int) -> None:
+        first = changes[0][0]
         try:
-            self._open_dataset().annotate(number, action)
-            self.pace.decided(action)
-            self._tell_written([number], what, ticket)
+            self._open_dataset().annotate_each(changes)
+            if len(changes) == 1:  # a bulk action says nothing about the pace of a person
+                self.pace.decided(changes[0][1])
+            self._tell_written([number for number, _ in changes], what, ticket)
         except FtuiError as error:
-            self._post(Refused(self, error, number, ticket))
+            self._post(Refused(self, error, first, ticket))
         except OSError as error:
-            self._post(Refused(self, _disk_error(error, self.path), number, ticket))
+            self._post(Refused(self, _disk_error(error, self.path), first, ticket))
 
     def _undo(self) -> None:
         dataset = self._open_dataset()
@@ -180,7 +187,8 @@ class DatasetDesk:
                 return
             self.pace.undone(undone)
             numbers = [op.n for op in undone]
-            self._tell_written(numbers, f"undid {describe(undone[0])} on row {numbers[0]:,}")
+            where = f"row {numbers[0]:,}" if len(set(numbers)) == 1 else f"{len(set(numbers)):,} rows"
+            self._tell_written(numbers, f"undid {describe(undone[0])} on {where}")
         except FtuiError as error:
             self._post(Refused(self, error))
         except OSError as error:
@@ -188,7 +196,8 @@ class DatasetDesk:
 
     def _tell_written(self, numbers: list[int], what: str, ticket: int = 0) -> None:
         dataset = self._open_dataset()
-        page = [summary for number in numbers[:100] for summary in dataset.summaries(number, 1)]
+        few = numbers if len(numbers) <= _TOLD else []
+        page = [summary for number in few for summary in dataset.summaries(number, 1)]
         self._post(Written(self, self._facts(), numbers, page, what, ticket))
 
     def _look(self) -> None:

@@ -66,8 +66,8 @@ class Building(DeskMessage):
 class Written(DeskMessage):
     """Operations are on the disk.
 
-    numbers: the rows they changed; page: those rows as they are now; what: words to say; ticket: as `write`
-    gave it, 0 for an undo.
+    numbers: the rows they changed; page: those rows as they are now, empty when they are many; what: words to
+    say; ticket: as `write` gave it, 0 for an undo.
     """
 
     def __init__(

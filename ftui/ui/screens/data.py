@@ -126,9 +126,12 @@ class DataScreen(Opening):
     def show_written(self, message: Written) -> None:
         if not self._mine(message):
             return
-        for number in message.numbers:
-            self.rows.settle(number)
-        self.rows.supply(message.page)
+        if message.page:
+            for number in message.numbers:
+                self.rows.settle(number)
+            self.rows.supply(message.page)
+        else:
+            self.rows.forget()
         self._show_facts(message.facts)
         if message.what:
             self.say(message.what)
