@@ -1,0 +1,95 @@
+"""What is known of a run, and what an alarm says: what the run doctor works with."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Literal
+
+Severity = Literal["error", "warning", "hint"]
+Action = Literal["", "stop", "stop_now", "resume", "new_recipe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One thing to look at.
+
+    check: its stable name. message: what is seen; hint: what to do. action: what one key can do about it.
+    step: where it began, 0 when it is about the run as a whole.
+    """
+
+    check: str
+    severity: Severity
+    message: str
+    hint: str
+    action: Action = ""
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GpuFigures:
+    """Recent samples of the run's GPU, the oldest first; a figure that cannot be had is left out of its list.
+
+    utilization: percent. throttle: the reasons named in each sample. memory: bytes used of `memory_total`.
+    """
+
+    utilization: Sequence[float] = ()
+    throttle: Sequence[tuple[str, ...]] = ()
+    memory: Sequence[float] = ()
+    memory_total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What is known of a run.
+
+    steps, evals: columns of equal length by name, NaN where not told; "step" ascends. total_steps: 0 when not
+    known. silence: seconds since the run was last heard of, None when it has ended. disk_free,
+    checkpoint_bytes: None when not known. patience: seconds of silence that are still usual.
+    """
+
+    steps: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    evals: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    total_steps: int = 0
+    active: bool = True
+    silence: float | None = None
+    patience: float = 120.0
+    gpu: GpuFigures | None = None
+    disk_free: float | None = None
+    checkpoint_bytes: float | None = None
+
+
+class Unchecked(Exception):
+    """A check lacks what it needs; the text says what."""
+
+
+def column(table: Mapping[str, Sequence[float]], name: str, least: int = 1) -> Sequence[float]:
+    values = table.get(name, ())
+    if len(values) < least:
+        raise Unchecked(f"fewer than {least} steps" if least > 1 and values else f"no {name} yet")
+    return values
+
+
+def finite(table: Mapping[str, Sequence[float]], name: str, least: int) -> tuple[list[float], list[float]]:
+    """(steps, values) of the finite values under `name`."""
+    pairs = [
+        (x, y)
+        for x, y in zip(table.get("step", ()), table.get(name, ()), strict=False)
+        if math.isfinite(x) and math.isfinite(y)
+    ]
+    if len(pairs) < least:
+        raise Unchecked(f"fewer than {least} steps" if pairs else f"no {name} yet")
+    return [x for x, _ in pairs], [y for _, y in pairs]
+
+
+def noise(values: Sequence[float]) -> float:
+    """The spread of a curve around its own trend: the median step-to-step change, as a standard deviation.
+
+    For independent normal noise of deviation s, neighbours differ by s * sqrt(2), and the median of the
+    absolute value of that is 0.6745 of it.
+    """
+    changes = [abs(b - a) for a, b in itertools.pairwise(values)]
+    return median(changes) / (0.6745 * math.sqrt(2)) if changes else 0.0
