@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ftui.runs.rundir import RunDir
+    from ftui.runs.state import State
     from ftui.runs.workspace import Workspace
 
 
@@ -188,7 +189,23 @@ def describe(rundir: RunDir) -> dict[str, Any]:
         "manifest": rundir.read_manifest(),
         "adapter": adapter,
         "exit": rundir.read_exit() or None,
+        **_examination(rundir, run.state),
     }
+
+
+def _examination(rundir: RunDir, state: State) -> dict[str, Any]:
+    """What the run doctor says: alarms, and the checks that could not run."""
+    from dataclasses import asdict
+
+    from ftui.runs.examine import examine_run
+    from ftui.runs.history import LiveHistory
+
+    live = LiveHistory(rundir.events_path)
+    while live.refresh() and live.more:
+        pass
+    found = examine_run(rundir, live.history, state)
+    unchecked = [{"check": name, "reason": reason} for name, reason in found.unchecked]
+    return {"alarms": [asdict(alarm) for alarm in found.alarms], "unchecked": unchecked}
 
 
 def _details(rundir: RunDir, shown: dict[str, Any]) -> str:
@@ -209,4 +226,6 @@ def _details(rundir: RunDir, shown: dict[str, Any]) -> str:
     if shown["hint"]:
         lines.append(f"  {one_line(shown['hint'], 200)}")
     lines += [f"  {name:<10} {one_line(str(value), 300)}" for name, value in facts if value]
+    for alarm in shown["alarms"]:
+        lines += [f"  {alarm['severity']:<10} {alarm['message']}", f"  {'':<10} {alarm['hint']}"]
     return "\n".join(lines)

@@ -116,3 +116,8 @@ class _Silence:
 
 
 _silence = _Silence()
+
+
+def silent_seconds(rundir: RunDir) -> float:
+    """How long nothing was heard of the run's trainer."""
+    return _silence.seconds(rundir)

@@ -5,7 +5,8 @@ One producer for all panes: a frozen snapshot travels as a message, widgets only
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 PERIOD_SECONDS = 1.0
 _SLICES = 10
+_LATELY = 60  # readings of the GPUs kept for alarms
 # A loss within this share of its running mean is "flat": no arrow rather than a nervous one.
 _FLAT = 0.01
 
@@ -30,7 +32,7 @@ class Pulse:
     """runs newest first; gpus empty where there is no driver; host None before the first reading.
 
     trend: where the loss of the run at work is going: "down", "up", "flat", or "" while nobody can say.
-    trouble: why the runs could not be listed; "" normally.
+    trouble: why the runs could not be listed; "" normally. lately: `gpus` of the last minute, oldest first.
     """
 
     runs: tuple[RunSummary, ...] = ()
@@ -38,6 +40,7 @@ class Pulse:
     host: HostSnapshot | None = None
     trend: str = ""
     trouble: str = ""
+    lately: tuple[tuple[Gpu, ...], ...] = field(default=(), compare=False)
 
 
 EMPTY_PULSE = Pulse()
@@ -62,6 +65,7 @@ def pulse_loop(app: FtuiApp) -> None:
     worker, pause = get_current_worker(), Event()
     runs: tuple[RunSummary, ...] = ()
     trend, last = Trend(), EMPTY_PULSE
+    lately: deque[tuple[Gpu, ...]] = deque(maxlen=_LATELY)
     while not worker.is_cancelled:
         trouble = ""
         try:
@@ -70,7 +74,11 @@ def pulse_loop(app: FtuiApp) -> None:
             trouble = error.message
         except OSError as error:
             trouble = f"cannot read the runs: {error.strerror}"
-        pulse = Pulse(runs, nvml.snapshot(), host.snapshot(app.workspace.root), trend.of(runs), trouble)
+        gpus = nvml.snapshot()
+        if gpus:
+            lately.append(gpus)
+        seen = host.snapshot(app.workspace.root)
+        pulse = Pulse(runs, gpus, seen, trend.of(runs), trouble, tuple(lately))
         if pulse != last:
             last = pulse
             app.post_message(PulseMessage(pulse))

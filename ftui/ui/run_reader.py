@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftui.core.series import smooth
 from ftui.core.text import one_line, sanitize
+from ftui.runs.examine import examine_run
 from ftui.runs.history import STEP, History
 from ftui.runs.rundir import RunDir
 from ftui.runs.state import RunSummary, summarize
@@ -22,6 +23,10 @@ from ftui.runs.tail import EventTail
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from ftui.core.doctor import Examination
+    from ftui.core.vitals import Alarm
+    from ftui.gpu.nvml import Gpu
 
 # What of a step is drawn.
 STEP_FIELDS = (
@@ -83,7 +88,8 @@ class RunView:
 
     smoothed: the loss's moving average, empty when smoothing is off. perplexity: of the newest evaluation.
     facts: the newest `attempt`, `data`, `model`, `plan` and `end` events by type. checkpoints: their steps.
-    log: the last lines of out.log. bad: unreadable event lines. All text is sanitized.
+    log: the last lines of out.log. bad: unreadable event lines. alarms: what the run doctor found; unchecked:
+    (check, why it could not run). All text is sanitized.
     """
 
     run: RunSummary
@@ -98,6 +104,8 @@ class RunView:
     notices: tuple[Notice, ...] = ()
     log: tuple[str, ...] = ()
     bad: int = 0
+    alarms: tuple[Alarm, ...] = ()
+    unchecked: tuple[tuple[str, str], ...] = ()
 
 
 class RunReader:
@@ -118,21 +126,23 @@ class RunReader:
         """True while there are events not yet read: read again at once."""
         return self._tail.more
 
-    def read(self, *, smoothing: float = 0.0) -> RunView | None:
+    def read(self, *, smoothing: float = 0.0, gpus: Sequence[Sequence[Gpu]] = ()) -> RunView | None:
         """The run as it is now; None when nothing changed since the last read.
 
-        smoothing: weight of the past in the loss's moving average, 0 for none. Raises OSError.
+        smoothing: weight of the past in the loss's moving average, 0 for none. gpus: readings of the last
+        minute, for the run doctor. Raises OSError.
         """
         changed, deadline = self._read_events(), time.monotonic() + _BATCH_SECONDS
         while self._tail.more and time.monotonic() < deadline:
             self._read_events()
         changed |= self._read_log()
         summary = summarize(self.rundir)
-        now = (summary, smoothing)
+        found = examine_run(self.rundir, self._history, summary.state, gpus)
+        now = (summary, smoothing, found.alarms)
         if not changed and now == self._last:
             return None
         self._last = now
-        return self._view(summary, smoothing)
+        return self._view(summary, smoothing, found)
 
     def _read_events(self) -> bool:
         events = self._tail.read(_BATCH)
@@ -146,7 +156,7 @@ class RunReader:
                 self._follow_stages(event)
         return bool(events)
 
-    def _view(self, summary: RunSummary, smoothing: float) -> RunView:
+    def _view(self, summary: RunSummary, smoothing: float, found: Examination) -> RunView:
         history = self._history
         steps, evals = history.steps.column(STEP), history.evals.column(STEP)
         loss = history.steps.column("loss")
@@ -165,6 +175,8 @@ class RunReader:
             notices=tuple(_notice(event) for event in history.notices),
             log=self._log,
             bad=self._tail.bad,
+            alarms=found.alarms,
+            unchecked=found.unchecked,
         )
 
     def _follow_stages(self, event: dict[str, Any]) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from textual.timer import Timer
     from textual.worker import Worker
 
+    from ftui.gpu.nvml import Gpu
     from ftui.ui.pulse import Pulse
     from ftui.ui.widgets.run_notes import Tab
 
@@ -177,16 +178,16 @@ class TrainScreen(Acting):
         reader = self._reader
         if reader is None or not self.is_current or (self._reading and self._reading.is_running):
             return
-        smoothing = self._lens.smoothing
+        smoothing, gpus = self._lens.smoothing, self.app.pulse.lately
         self._reading = self.run_worker(
-            lambda: self._read(reader, smoothing), thread=True, group="run", exit_on_error=False
+            lambda: self._read(reader, smoothing, gpus), thread=True, group="run", exit_on_error=False
         )
 
-    def _read(self, reader: RunReader, smoothing: float) -> None:
+    def _read(self, reader: RunReader, smoothing: float, gpus: tuple[tuple[Gpu, ...], ...]) -> None:
         """In a thread: posts the run as it is now; a long one comes in pieces."""
         try:
             while True:
-                view = reader.read(smoothing=smoothing)
+                view = reader.read(smoothing=smoothing, gpus=gpus)
                 if view is not None:
                     self.post_message(self.Read(view))
                 if not reader.more or reader is not self._reader:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ftui.ui.themes import Palette
 
 Tab = Literal["samples", "log", "notices"]
+_KEYS = {"stop": "s", "stop_now": "S"}
+_WORDS = {"stop": "saves a checkpoint and stops", "stop_now": "stops now"}
 _MARKS = {"warning": ("▲", "!", "warning"), "error": ("✗", "x", "bad")}
 
 
@@ -69,12 +71,13 @@ class RunNotes(Flow):
 
     def _heading(self) -> Content:
         view = self._view
-        counts = {"samples": len(view.samples) if view else 0, "notices": len(view.notices) if view else 0}
+        notices = len(view.alarms) + len(view.notices) if view else 0
+        counts = {"samples": len(view.samples) if view else 0, "notices": notices}
         parts: list[Content | str] = []
         for tab in get_args(Tab):
             style = "bold $foreground" if tab == self._tab else "$dim"
             count = f" {counts[tab]}" if counts.get(tab) else ""
-            worrying = view is not None and any(notice.level in _MARKS for notice in view.notices)
+            worrying = view is not None and _worrying(view)
             loud = "$warning" if tab == "notices" and worrying and tab != self._tab else style
             parts += [Content.styled(f"{tab}{count}", loud), "  "]
         return Content.assemble(*parts[:-1])
@@ -84,9 +87,14 @@ def _of_interest(view: RunView) -> Tab:
     """What to show until the user chooses: what is wrong, else what it learned, else what it says."""
     if not view.series:
         return "log"  # why it has not begun, or never did, is shown above
-    if view.run.state in ("failed", "crashed") or any(notice.level in _MARKS for notice in view.notices):
+    if view.run.state in ("failed", "crashed") or _worrying(view):
         return "notices"
     return "samples" if view.samples else "log"
+
+
+def _worrying(view: RunView) -> bool:
+    told = (*(notice.level for notice in view.notices), *(alarm.severity for alarm in view.alarms))
+    return any(level in _MARKS for level in told)
 
 
 def _samples(view: RunView, colors: Palette) -> list[Text]:
@@ -116,6 +124,16 @@ def _notices(view: RunView, colors: Palette) -> list[Text]:
     dim, plainly = Style(color=colors.dim), Style(color=colors.foreground)
     plain = figures.ascii_only()
     paragraphs = []
+    for alarm in view.alarms:
+        glyph, poor, meaning = _MARKS.get(alarm.severity, ("·", "-", "dim"))
+        mark = (f"{poor if plain else glyph} ", Style(color=getattr(colors, meaning), bold=True))
+        paragraphs.append(Text.assemble(mark, (alarm.message, plainly)))
+        key = _KEYS.get(alarm.action, "") if view.run.active else ""
+        about = Text(f"  {alarm.hint}", dim)
+        if key:
+            about.append(f"   {key} ", Style(color=colors.accent, bold=True))
+            about.append(_WORDS[alarm.action], dim)
+        paragraphs.append(about)
     for notice in view.notices:
         glyph, poor, meaning = _MARKS.get(notice.level, ("·", "-", "dim"))
         mark = (f"{poor if plain else glyph} ", Style(color=getattr(colors, meaning)))
@@ -130,6 +148,10 @@ def _notices(view: RunView, colors: Palette) -> list[Text]:
         )
         if view.run.hint:
             paragraphs.append(Text(f"  {one_line(view.run.hint, 400)}", dim))
-    return paragraphs or [
-        Text.assemble(("v " if plain else "✓ ", Style(color=colors.good)), ("nothing to report", dim))
-    ]
+    if not paragraphs:
+        mark = ("v " if plain else "✓ ", Style(color=colors.good))
+        paragraphs.append(Text.assemble(mark, ("nothing to report", dim)))
+    if view.unchecked and view.run.active:
+        names = ", ".join(name for name, _ in view.unchecked)
+        paragraphs.append(Text(f"  not checked, for lack of figures: {names}", dim))
+    return paragraphs

@@ -1,0 +1,76 @@
+"""A run as the run doctor sees it: its history, its files and its GPU put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ftui.core.doctor import Examination, examine
+from ftui.core.vitals import GpuFigures, Vitals
+from ftui.gpu.host import disk_free
+from ftui.runs.evidence import silent_seconds
+from ftui.runs.lifecycle import STALLED_SECONDS
+from ftui.runs.state import ACTIVE
+
+if TYPE_CHECKING:
+    from ftui.gpu.nvml import Gpu
+    from ftui.runs.columns import Columns
+    from ftui.runs.history import History
+    from ftui.runs.rundir import RunDir
+    from ftui.runs.state import State
+
+_STEPS = ("step", "loss", "grad_norm", "learning_rate", "step_time", "tokens_per_second", "data_time")
+_EVALS = ("step", "eval_loss")
+_RECENT = 500  # steps looked at one by one
+_EARLIER = 2000  # older ones, drawn evenly: a look at a million steps costs as much as one at thousands
+
+
+def examine_run(
+    rundir: RunDir, history: History, state: State, gpus: Sequence[Sequence[Gpu]] = ()
+) -> Examination:
+    """What is wrong with a run, by what it has told so far.
+
+    gpus: snapshots of the last minute, the oldest first. The run's GPU is known only where there is one.
+    """
+    active = state in ACTIVE
+    sizes = [event.get("bytes") for event in history.checkpoints]
+    steps = (history.plan or {}).get("steps")
+    return examine(
+        Vitals(
+            steps=_drawn(history.steps, _STEPS),
+            evals=_drawn(history.evals, _EVALS),
+            total_steps=int(steps) if isinstance(steps, int | float) else 0,
+            active=active,
+            silence=silent_seconds(rundir) if active else None,
+            patience=STALLED_SECONDS,
+            gpu=_gpu_figures(gpus),
+            disk_free=disk_free(rundir.path),
+            checkpoint_bytes=next((float(size) for size in sizes if isinstance(size, int | float)), None),
+        )
+    )
+
+
+def _drawn(table: Columns, names: Sequence[str]) -> dict[str, Sequence[float]]:
+    """The columns that are there, thinned where they are long."""
+    count = len(table)
+    known = [name for name in names if name in table.names]
+    if count <= _RECENT + _EARLIER:
+        return {name: table.column(name)[:] for name in known}
+    old = count - _RECENT
+    drawn: dict[str, Sequence[float]] = {}
+    for name in known:
+        column = table.column(name)
+        drawn[name] = [*column[: old : old // _EARLIER], *column[old:]]
+    return drawn
+
+
+def _gpu_figures(snapshots: Sequence[Sequence[Gpu]]) -> GpuFigures | None:
+    samples = [snapshot[0] for snapshot in snapshots if len(snapshot) == 1]
+    if not samples:
+        return None
+    return GpuFigures(
+        utilization=[sample.utilization for sample in samples if sample.utilization is not None],
+        throttle=[sample.throttle for sample in samples],
+        memory=[sample.memory_used for sample in samples if sample.memory_used is not None],
+        memory_total=samples[-1].memory_total or 0.0,
+    )
