@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -198,13 +199,16 @@ def schema(as_json: bool) -> None:
 
 
 @command.command(
-    epilog=example("ftui recipe estimate demo", "ftui recipe estimate tickets --gpu-memory 24GiB")
+    epilog=example("ftui recipe estimate demo", "ftui recipe estimate tickets --gpu-memory 24GiB --exact")
 )
 @_RECIPE
 @click.option("--gpu-memory", metavar="SIZE", help="As if on a GPU with so much memory, such as 24GiB.")
+@click.option(
+    "--exact", is_flag=True, help="Build the model on fake tensors and count: slower, any architecture."
+)
 @workspace_option
 @json_option
-def estimate(recipe: str, gpu_memory: str | None, directory: Path | None, as_json: bool) -> None:
+def estimate(recipe: str, gpu_memory: str | None, exact: bool, directory: Path | None, as_json: bool) -> None:
     """Memory, by part, and steps that RECIPE takes, from the base model's config.json."""
     from ftui.core.hardware import parse_size
     from ftui.runs.recipe_facts import gather, on_memory, this_machine
@@ -217,6 +221,13 @@ def estimate(recipe: str, gpu_memory: str | None, directory: Path | None, as_jso
     value = load_recipe(path)
     around = gather(value, workspace, path, machine)
     facts = around.facts(value)
+    if exact and around.base.config is not None:
+        from ftui.runs.exact_memory import exact_estimate
+
+        geometry = around.base.geometry
+        layers = geometry.layers if geometry else None
+        counted = exact_estimate(value, around.base.config, machine, layers=layers, longest=facts.longest)
+        facts = replace(facts, estimate=counted)
     if facts.estimate is None:
         problem = next((p.message for p in facts.problems if p.field != "data.train"), around.base.reason)
         raise FtuiError(f"memory {problem}", "", value.model.base)

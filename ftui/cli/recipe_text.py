@@ -74,7 +74,7 @@ def estimate_dict(needed: Estimate, course: Schedule | None) -> dict[str, Any]:
         "checkpointed_layers": needed.load.checkpointed,
         "tokens_per_step": course.tokens_per_step if course else None,
         "steps": course.steps if course else None,
-        "method": "closed form",
+        "method": needed.method,
         "notes": list(needed.notes),
     }
 

@@ -6,11 +6,13 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
+from ftui.core.hardware import show_size
 from ftui.core.text import one_line, sanitize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ftui.runs.compare import Comparison, Outcome
     from ftui.runs.state import RunSummary
 
 _WIDTH = 200
@@ -45,6 +47,39 @@ def run_table(runs: Sequence[RunSummary]) -> str:
         if run and run.reason and run.state in ("failed", "crashed", "stalled"):
             lines.append(f"    {one_line(run.reason, _WIDTH)}")
     return "\n".join(lines)
+
+
+def comparison_table(found: Comparison) -> str:
+    """A column a run: what came of it, then what was different."""
+    outcomes = found.outcomes
+    rows: list[tuple[str, ...]] = [
+        ("", *(one_line(outcome.run, 32) for outcome in outcomes)),
+        ("state", *(outcome.state for outcome in outcomes)),
+        ("steps", *(str(outcome.steps or "") for outcome in outcomes)),
+        ("loss", *(number_text(outcome.loss) for outcome in outcomes)),
+        ("eval loss", *(number_text(outcome.eval_loss) for outcome in outcomes)),
+        ("best eval", *(_best_text(outcome) for outcome in outcomes)),
+        ("tokens/s", *(rate_text(outcome.tokens_per_second) for outcome in outcomes)),
+        ("peak memory", *(show_size(o.peak_memory) if o.peak_memory else "" for o in outcomes)),
+        ("time", *(span_text(outcome.seconds) for outcome in outcomes)),
+    ]
+    rows += [
+        (one.field, *(one_line("-" if value is None else str(value), 32) for value in one.values))
+        for one in found.differences
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    if not found.differences:
+        lines.append("same recipe, same data")
+    return "\n".join(lines)
+
+
+def _best_text(outcome: Outcome) -> str:
+    if outcome.best_eval_loss is None:
+        return ""
+    return f"{number_text(outcome.best_eval_loss)} at {outcome.best_step}"
 
 
 def run_line(run: RunSummary) -> str:
@@ -105,6 +140,8 @@ def _step(event: Mapping[str, Any]) -> str:
     parts = [f"step {steps_text(int(step or 0), int(steps) if steps else None)}"]
     if (loss := _figure(event, "loss")) is not None:
         parts.append(f"loss {number_text(loss)}")
+    if preferred := _preferred(event, ""):
+        parts.append(preferred)
     if (rate := _figure(event, "learning_rate")) is not None:
         parts.append(f"lr {rate:.2e}")
     if (norm := _figure(event, "grad_norm")) is not None:
@@ -120,7 +157,19 @@ def _step(event: Mapping[str, Any]) -> str:
 def _eval(event: Mapping[str, Any]) -> str:
     perplexity = _figure(event, "eval_perplexity")
     more = f"  perplexity {perplexity:.3g}" if perplexity is not None else ""
+    if preferred := _preferred(event, "eval_"):
+        more = f"{more}  {preferred}"
     return f"  evaluated at step {event.get('step')}: loss {number_text(_figure(event, 'eval_loss'))}{more}"
+
+
+def _preferred(event: Mapping[str, Any], prefix: str) -> str:
+    """By how much chosen replies are preferred, and how often; "" where nothing was to be preferred."""
+    margin = _figure(event, f"{prefix}rewards/margins")
+    if margin is None:
+        return ""
+    often = _figure(event, f"{prefix}rewards/accuracies")
+    share = f" ({often:.0%} right)" if often is not None else ""
+    return f"margin {margin:.3g}{share}"
 
 
 def _data(event: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ftui.cli.output import Progress, emit, example, json_option
-from ftui.cli.run_text import run_line, run_table
+from ftui.cli.run_text import comparison_table, run_line, run_table
 from ftui.core.errors import FtuiError
 from ftui.core.events import encode
 from ftui.core.text import one_line, sanitize
@@ -143,6 +143,19 @@ def resume(ctx: click.Context, run: str, following: bool, directory: Path | None
         ctx.exit(follow_run(rundir, as_json, skip_bytes=seen))
     result = {"run": rundir.id, "state": run_state(rundir), "step": resumed.step, "notice": resumed.notice}
     emit(result, as_json, lambda: f"{rundir.id} goes on from step {resumed.step}, in the background")
+
+
+@command.command(epilog=example("ftui runs compare last tickets-0412-153012"))
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@workspace_option
+@json_option
+def compare(runs: tuple[str, ...], directory: Path | None, as_json: bool) -> None:
+    """What differs between runs, and what came of each."""
+    from ftui.runs.compare import compare as compare_runs
+
+    workspace = open_workspace(directory)
+    found = compare_runs([find_run(workspace, run) for run in runs])
+    emit(found.to_dict(), as_json, lambda: comparison_table(found))
 
 
 @command.command(

@@ -10,7 +10,8 @@ ROOM = 0.93
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """In memory at once: `micro_batch` sequences of `length` tokens, `checkpointed` blocks recomputed."""
+    """In memory at once: `micro_batch` examples of `length` tokens (a pair has twice that), `checkpointed` blocks
+    recomputed."""
 
     micro_batch: int
     length: int
@@ -21,6 +22,7 @@ class Load:
 class Estimate:
     """Bytes at the peak, by part. `logits` is what they add at that moment, not their size.
 
+    method: "closed form" from config.json, or "counted" on fake tensors.
     fits: against the hardware's memory, None where that is unknown. quantized: share of all weights that are.
     """
 
@@ -37,6 +39,7 @@ class Estimate:
     quantized: float
     memory: int | None
     notes: tuple[str, ...] = ()
+    method: str = "closed form"
 
     @property
     def parts(self) -> dict[str, int]:

@@ -6,10 +6,10 @@ since the epoch), `attempt` (from 1) and `type`. A reader takes whole lines only
 | type | fields |
 |---|---|
 | attempt | pid, versions{}, device, resumed_from (checkpoint path or ""), step (where it starts) |
-| progress | stage ("download", "convert", "load", "encode", "quantize"), done, total, unit, note |
+| progress | stage ("download", "convert", "load", "encode", "quantize", "reference"), done, total, unit, note |
 | data | train_rows, eval_rows, train_tokens, trained_tokens, dropped{reason: count}, truncated |
 | model | parameters, trainable_parameters, quantized_fraction, dtype, attention, micro_batch, checkpointed_layers |
-| plan | steps, epochs, batch_size, micro_batch, tokens_per_step |
+| plan | steps, epochs, batch_size, micro_batch, tokens_per_step, processes |
 | step | step, steps, loss, learning_rate, grad_norm, epoch, num_tokens, tokens_per_second, step_time, and more |
 | eval | step, eval_loss, eval_perplexity, eval_token_accuracy, eval_seconds |
 | sample | step, prompt, reply |
@@ -18,6 +18,10 @@ since the epoch), `attempt` (from 1) and `type`. A reader takes whole lines only
 | heartbeat | stage: the trainer is alive in a phase that has no steps |
 | stopping | reason |
 | end | outcome ("finished", "stopped", "failed"), step, message, hint, adapter (path or "") |
+
+Preference objectives add to `step`, and with `eval_` before them to `eval`: rewards/chosen, rewards/rejected,
+rewards/margins, rewards/accuracies (dpo, orpo), logps/chosen, logps/rejected, nll_loss (dpo, orpo), kl (kto).
+Their loss is no likelihood, so there is no eval_perplexity.
 """
 
 from __future__ import annotations

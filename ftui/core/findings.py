@@ -38,11 +38,13 @@ class Finding:
 class Facts:
     """What is known about the data, the machine and the model; None where it is not.
 
-    rows: usable rows of the training file. over: how many are longer than max_length. p99, longest: tokens.
+    rows: usable rows of the training file. shape: what most of them are (core.shapes), "" when not known.
+    over: how many are longer than max_length. p99, longest: tokens.
     problems: what looking already showed to be wrong, such as a file that is not there.
     """
 
     rows: int | None = None
+    shape: str = ""
     over: int | None = None
     p99: int | None = None
     longest: int | None = None

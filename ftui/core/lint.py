@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ftui.core.findings import NOTHING, ORDER, Facts, Finding, Severity
 from ftui.core.goals import GOALS
 from ftui.core.hardware import show_size
-from ftui.core.recipe import TRAINABLE
+from ftui.core.objectives import PREFERENCE, needs, packs, suits
 from ftui.core.recipe_fields import number
 from ftui.core.schedule import as_steps
 
@@ -47,6 +47,9 @@ def _data(recipe: Recipe, facts: Facts) -> Iterator[Finding]:
         enough = f"{recipe.goal} usually needs {GOALS[recipe.goal].rows[0]:,} or more"
         message = f"{facts.rows:,} rows are few for this goal: {enough}"
         yield Finding("data.train", "warning", message, "add rows, or expect to see their wording again")
+    if data.train_on == "all" and recipe.training.objective in PREFERENCE:
+        message = "of preferences only the replies are learned from"
+        yield Finding("data.train_on", "hint", message, 'use "assistant"', {"data.train_on": "assistant"})
     if data.train_on == "all" and recipe.training.objective == "sft":
         message = "the questions are learned as well as the answers"
         yield Finding("data.train_on", "hint", message, 'use "assistant"', {"data.train_on": "assistant"})
@@ -96,9 +99,9 @@ def _lengths(recipe: Recipe, facts: Facts) -> Iterator[Finding]:
 
 def _adapter(recipe: Recipe, facts: Facts) -> Iterator[Finding]:
     method, rank, alpha = recipe.adapter.method, recipe.adapter.rank, recipe.adapter.alpha
-    if method in ("full", "pissa") and recipe.quantization.bits < 16:
-        what = "full fine-tuning changes the weights" if method == "full" else "PiSSA splits the weights"
-        message = f"{what}, so they cannot be kept in {recipe.quantization.bits} bits"
+    if method == "full" and recipe.quantization.bits < 16:
+        bits = recipe.quantization.bits
+        message = f"full fine-tuning changes the weights, so they cannot be kept in {bits} bits"
         yield Finding("quantization.bits", "error", message, "use 16 bits", {"quantization.bits": 16})
     if method == "full":
         return
@@ -121,9 +124,13 @@ def _adapter(recipe: Recipe, facts: Facts) -> Iterator[Finding]:
 def _learning_rate(recipe: Recipe, facts: Facts) -> Iterator[Finding]:
     full, rate = recipe.adapter.method == "full", recipe.training.learning_rate
     low, high, usual = (1e-6, 1e-4, 2e-5) if full else (1e-5, 2e-3, 2e-4)
+    if preferring := recipe.training.objective in PREFERENCE:
+        low, high, usual = (1e-8, 1e-5, 1e-6) if full else (1e-7, 1e-4, 1e-5)
     if low <= rate <= high:
         return
     what = "full fine-tuning" if full else "an adapter"
+    if preferring:
+        what = f"{recipe.training.objective} with {what}"
     effect = (
         "likely to destroy what the model knows" if rate > high else "hardly learns in a run of this kind"
     )
@@ -150,9 +157,10 @@ def _length_of_run(recipe: Recipe, facts: Facts) -> Iterator[Finding]:
         else:
             fix = _smaller_batch(recipe, facts)
             yield Finding("training.batch_size", "warning", message, "lower the batch size", fix)
-    if recipe.data.packing and facts.schedule and 0 < facts.schedule.sequences < 4 * training.batch_size:
-        packed = f"packed, the data is {facts.schedule.sequences:,} sequences"
-        message = f"{packed} for batches of {training.batch_size:,}"
+    packed = recipe.data.packing and packs(training.objective)
+    if packed and facts.schedule and 0 < facts.schedule.sequences < 4 * training.batch_size:
+        size = f"packed, the data is {facts.schedule.sequences:,} sequences"
+        message = f"{size} for batches of {training.batch_size:,}"
         yield Finding("data.packing", "warning", message, "turn packing off", {"data.packing": False})
     for field in ("evaluation.every", "checkpoints.every"):
         every = recipe.get(field)
@@ -171,9 +179,15 @@ def _smaller_batch(recipe: Recipe, facts: Facts) -> dict[str, int]:
 
 def _training(recipe: Recipe, facts: Facts) -> Iterator[Finding]:
     training, micro = recipe.training, recipe.training.micro_batch
-    if training.objective not in TRAINABLE:
-        message = f"{training.objective} is not trained by this version of ftui"
-        yield Finding("training.objective", "error", message, f"choose {' or '.join(TRAINABLE)}")
+    if not suits(training.objective, facts.shape):
+        better = "kto" if suits("kto", facts.shape) else "sft"
+        wanted = f"{training.objective} learns from {needs(training.objective)}"
+        message = f"{wanted}; this dataset's rows are {facts.shape}"
+        hint = f'use "{better}", or name another dataset'
+        yield Finding("training.objective", "error", message, hint, {"training.objective": better})
+    if not packs(training.objective) and recipe.data.packing:
+        message = f"{training.objective} does not pack: a batch is {training.batch_size:,} examples"
+        yield Finding("data.packing", "hint", message, "say so", {"data.packing": False})
     if isinstance(micro, int) and micro > training.batch_size:
         message = f"a micro-batch of {micro} is larger than the whole batch of {training.batch_size}"
         yield Finding(
@@ -196,7 +210,7 @@ def _training(recipe: Recipe, facts: Facts) -> Iterator[Finding]:
 
 
 def _quantization(recipe: Recipe, facts: Facts) -> Iterator[Finding]:
-    if recipe.quantization.bits == 8 and recipe.adapter.method not in ("full", "pissa"):
+    if recipe.quantization.bits == 8 and recipe.adapter.method != "full":
         message = "8 bits take twice the memory of 4 and train slower"
         yield Finding("quantization.bits", "hint", message, "use 4 (nf4)", {"quantization.bits": 4})
     if recipe.quantization.bits == 4 and recipe.quantization.type == "fp4":
@@ -244,6 +258,8 @@ def _memory(recipe: Recipe, facts: Facts) -> Iterator[Finding]:
         )
     have = f"{show_size(estimate.memory)} on {facts.hardware.name if facts.hardware else 'the device'}"
     hint, fix = _lighter(recipe)
+    if (processes := recipe.launch.processes) > 1:
+        hint += f"; {processes} processes are faster, not larger: each holds the whole model"
     field = next(iter(fix), "model.base")
     if estimate.total > estimate.memory:
         message = f"needs about {show_size(estimate.total)}, and there are {have}"
@@ -260,7 +276,7 @@ def _lighter(recipe: Recipe) -> tuple[str, dict[str, object]]:
         return "fewer examples at once, the same batch", {"training.micro_batch": "auto"}
     if training.checkpointing not in ("auto", "all"):
         return "recompute as many layers as needed", {"training.checkpointing": "auto"}
-    if recipe.quantization.bits > 4 and recipe.adapter.method not in ("full", "pissa"):
+    if recipe.quantization.bits > 4 and recipe.adapter.method != "full":
         return "4-bit weights", {"quantization.bits": 4}
     if recipe.adapter.method == "full":
         return "an adapter on 4-bit weights", {"adapter.method": "lora", "quantization.bits": 4}

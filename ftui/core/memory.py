@@ -13,9 +13,11 @@ QLoRA on Mistral-7B and Llama-3-8B (foundation-model-stack/fms-acceleration, scr
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ftui.core.estimate import Estimate, Load
+from ftui.core.objectives import packs, sequences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,12 +60,11 @@ def estimate(
     Raises FtuiError when adapter.targets names no layer of the model.
     """
     block = _Block(recipe, geometry, hardware, upcast)
-    length = (
-        recipe.data.max_length if recipe.data.packing or not longest else min(longest, recipe.data.max_length)
-    )
+    packed = recipe.data.packing and packs(recipe.training.objective)
+    length = recipe.data.max_length if packed or not longest else min(longest, recipe.data.max_length)
     answer = None
     # As the trainer does: halve the micro-batch while it must, then recompute a quarter of the layers more.
-    for size, recomputed in _attempts(recipe, geometry, hardware, length):
+    for size, recomputed in attempts(recipe, geometry.layers, hardware, length):
         answer = block.at(Load(size, length, recomputed), stock_logits)
         if hardware.memory is None or answer.roomy:
             break
@@ -71,17 +72,15 @@ def estimate(
     return answer
 
 
-def _attempts(
-    recipe: Recipe, geometry: Geometry, hardware: Hardware, length: int
-) -> Iterator[tuple[int, int]]:
+def attempts(recipe: Recipe, layers: int, hardware: Hardware, length: int) -> Iterator[tuple[int, int]]:
     """(micro-batch, recomputed layers) in the order they are tried for lack of memory."""
-    wanted, layers = recipe.training.checkpointing, geometry.layers
+    wanted = recipe.training.checkpointing
     recomputed = min(wanted, layers) if isinstance(wanted, int) else layers if wanted == "all" else 0
-    size = recipe.training.batch_size
+    size = math.ceil(recipe.training.batch_size / recipe.launch.processes)
     if recipe.training.micro_batch != "auto":
         size = min(size, recipe.training.micro_batch)
     elif hardware.device == "cpu":
-        size = max(1, min(size, CPU_TOKENS // length))
+        size = max(1, min(size, CPU_TOKENS // (length * sequences(recipe.training.objective))))
     yield size, recomputed
     while size > 1:
         size = (size + 1) // 2
@@ -120,7 +119,8 @@ class _Block:
 
     def at(self, load: Load, stock_logits: bool) -> Estimate:
         """The estimate when `load` is in memory at once."""
-        g, tokens = self.geometry, load.micro_batch * load.length
+        g = self.geometry
+        tokens = load.micro_batch * load.length * sequences(self.recipe.training.objective)
         weights, quantized = self._weights()
         trainable = self._trainable()
         held = load.checkpointed * self._boundary() + (g.layers - load.checkpointed) * self._saved(
@@ -133,7 +133,7 @@ class _Block:
         logits = max(0, loss - tokens * backward)
         return Estimate(
             weights=weights,
-            adapter=0 if self.full else 4 * trainable,
+            adapter=0 if self.full else 4 * trainable * self._adapters(),
             optimizer=int(self._optimizer() * trainable),
             gradients=4 * trainable,
             activations=activations,
@@ -167,6 +167,10 @@ class _Block:
         if self.recipe.adapter.method == "dora":
             block += sum(linear.outputs for linear in self.adapted)
         return self.geometry.layers * block
+
+    def _adapters(self) -> int:
+        """On a quantized base PiSSA has a second adapter, which is frozen."""
+        return 2 if self.recipe.adapter.method == "pissa" and self.recipe.quantization.bits < 16 else 1
 
     def _optimizer(self) -> float:
         kind = self.recipe.training.optimizer

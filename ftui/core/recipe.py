@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, ValidationError
 
 from ftui.core.errors import FtuiError
+from ftui.core.objectives import PREFERENCE
 from ftui.core.recipe_errors import explain_errors, suggest
 from ftui.core.recipe_fields import describe
 from ftui.core.recipe_sections import (
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 
     from ftui.core.recipe_fields import RecipeField
 
-# What this version trains; the other objectives of the contract are understood and refused with a reason.
-TRAINABLE = ("sft", "pretrain")
+# What this version trains: all objectives of the contract.
+TRAINABLE = ("sft", "pretrain", *PREFERENCE)
 
 
 class Recipe(Section):

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ftui.core.objectives import packs
+
 if TYPE_CHECKING:
     from ftui.core.recipe import Recipe
 
@@ -36,7 +38,7 @@ def schedule(recipe: Recipe, rows: int | None, mean_tokens: float | None = None)
     batch = recipe.training.batch_size
     sequences: int | None = train
     tokens = round(batch * mean_tokens) if mean_tokens else None
-    if recipe.data.packing:
+    if recipe.data.packing and packs(recipe.training.objective):
         sequences = max(1, math.ceil(train * mean_tokens / recipe.data.max_length)) if mean_tokens else None
         tokens = batch * recipe.data.max_length
         if sequences is not None and mean_tokens:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.utils.integrations import dequantize_module_weight
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = "adapter_model.safetensors"
 _PISSA_ITERATIONS = 8
+_TAKEN = "taken"  # PiSSA's second adapter on a quantized base
 
 
 def attach(model: PreTrainedModel, recipe: Recipe, start: Path) -> nn.Module:
@@ -56,7 +59,7 @@ def attach(model: PreTrainedModel, recipe: Recipe, start: Path) -> nn.Module:
             "adapter.targets",
         ) from None
     if wanted.method == "pissa":
-        _start_pissa(adapted, start)
+        _start_pissa(adapted, start, quantized=recipe.quantization.bits < 16)
     return adapted
 
 
@@ -73,7 +76,9 @@ def save_adapter(model: nn.Module, folder: Path, base: Path | str, start: Path |
         return
     config = model.peft_config["default"]
     config.base_model_name_or_path = str(base)
-    model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
+    model.save_pretrained(
+        folder, safe_serialization=True, save_embedding_layers=False, selected_adapters=["default"]
+    )
     (folder / "README.md").unlink(missing_ok=True)  # peft's model card template, all blanks
     if start is not None and start.exists():
         _finish_pissa(folder, start)
@@ -83,20 +88,28 @@ def _lora_layers(model: nn.Module) -> dict[str, Any]:
     return {name: module for name, module in model.named_modules() if hasattr(module, "lora_A")}
 
 
-def _start_pissa(model: nn.Module, start: Path) -> None:
+def _start_pissa(model: PeftModel, start: Path, *, quantized: bool) -> None:
     """PiSSA: the adapter starts as the largest singular directions of each weight, which leave the base.
 
     Meng et al. 2024, "PiSSA: Principal Singular Values and Singular Vectors Adaptation of LLMs".
     A resumed run takes the directions from `start` instead of computing them again.
+
+    16-bit weights lose them outright. Quantized ones stay as they are, as any other adapter expects them: a
+    frozen second adapter takes the directions away again, which is the same function and the same gradients.
     """
     kept = load_file(start) if start.exists() else {}
     made: dict[str, torch.Tensor] = {}
+    if quantized:
+        config = copy.copy(model.peft_config["default"])
+        config.lora_dropout = 0.0  # what it takes away must be all of it
+        model.add_adapter(_TAKEN, config)
+        model.base_model.set_adapter(["default", _TAKEN])
     for name, layer in _lora_layers(model).items():
         a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
-        weight = layer.get_base_layer().weight
         if f"{name}.lora_A" in kept:
             first, second = kept[f"{name}.lora_A"], kept[f"{name}.lora_B"]
         else:
+            weight = dequantize_module_weight(layer.get_base_layer())
             u, s, v = torch.svd_lowrank(weight.data.float(), q=a.shape[0], niter=_PISSA_ITERATIONS)
             root = (s / layer.scaling["default"]).sqrt()
             first, second = (root[:, None] * v.T), (u * root)
@@ -105,7 +118,12 @@ def _start_pissa(model: nn.Module, start: Path) -> None:
         with torch.no_grad():
             a.copy_(first)
             b.copy_(second)
-            weight.data -= (layer.scaling["default"] * (second @ first)).to(weight.dtype)
+            if quantized:
+                layer.lora_A[_TAKEN].weight.copy_(first).requires_grad_(False)
+                layer.lora_B[_TAKEN].weight.copy_(-second).requires_grad_(False)
+            else:
+                weight = layer.get_base_layer().weight
+                weight.data -= (layer.scaling["default"] * (second @ first)).to(weight.dtype)
     if not kept:
         start.parent.mkdir(parents=True, exist_ok=True)
         save_file(made, start)

@@ -37,12 +37,12 @@ class Device:
         return self.torch.type == "cuda"
 
 
-def find_device() -> Device:
-    """The first GPU torch can use, else the CPU."""
+def find_device(number: int = 0) -> Device:
+    """GPU `number` of those torch can use, else the CPU."""
     if torch.cuda.is_available():
-        name = torch.cuda.get_device_name(0)
+        name = torch.cuda.get_device_name(number)
         peak = next((flops for part, flops in _PEAK_FLOPS.items() if part in name), None)
-        return Device(torch.device("cuda", 0), name, peak)
+        return Device(torch.device("cuda", number), name, peak)
     return Device(torch.device("cpu"), f"CPU, {torch.get_num_threads()} threads")
 
 

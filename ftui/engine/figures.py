@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ftui.engine.device import memory
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from ftui.engine.checkpoint import Progress
     from ftui.engine.setup import Parts
 
@@ -16,18 +18,21 @@ if TYPE_CHECKING:
 class Step:
     """One optimizer step.
 
-    nll, correct, entropy: sums over its trained tokens, nll weighted, and `weight` the sum of the weights.
-    padding: the share of its places that were padding. rate: the learning rate.
+    sums, counts: what its objective measured and counted (`objectives.py`). padding: the share of its places
+    that were padding. rate: the learning rate.
     """
 
-    nll: float
-    weight: float
-    correct: float
-    entropy: float
+    sums: dict[str, float]
+    counts: dict[str, float]
     grad_norm: float
     padding: float
     rate: float
     seconds: float
+
+
+def added(each: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The sum under each name; all have the same names."""
+    return {name: sum(one[name] for one in each) for name in each[0]}
 
 
 class Interval:
@@ -53,11 +58,12 @@ class Interval:
         """The fields of a `step` event; begins a new interval and refreshes `status`."""
         parts, steps, last = self._parts, self._steps, self._steps[-1]
         seconds = max(1e-9, sum(step.seconds for step in steps))
-        peak = parts.device.peak_flops
+        peak = parts.device.peak_flops * parts.ranks.count if parts.device.peak_flops else None
+        objective = parts.objective
         figures = {
             "step": progress.step,
             "steps": parts.total_steps,
-            "loss": sum(step.nll for step in steps) / sum(step.weight for step in steps),
+            **objective.figures(added([step.sums for step in steps]), added([step.counts for step in steps])),
             "learning_rate": last.rate,
             "grad_norm": last.grad_norm,
             "epoch": progress.step / parts.steps.per_epoch,
@@ -66,8 +72,6 @@ class Interval:
             "tokens_per_second": self._tokens / seconds,
             "samples_per_second": self._sequences / seconds,
             "step_time": seconds / len(steps),
-            "mean_token_accuracy": sum(step.correct for step in steps) / max(1, self._trained),
-            "entropy": sum(step.entropy for step in steps) / max(1, self._trained),
             "padding_fraction": sum(step.padding for step in steps) / len(steps),
             "mfu": self._flops / seconds / peak if peak else None,
             **memory(parts.device),

@@ -16,6 +16,7 @@ from transformers.utils import is_flash_attn_2_available
 
 from ftui.core.errors import FtuiError
 from ftui.engine.attention import NAME, flat_arguments
+from ftui.engine.logps import stock_logps, tiled_logps
 from ftui.engine.loss import has_frozen_head, stock_loss, tiled_loss
 from ftui.engine.pack import Batch, Document, collate
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from ftui.core.recipe import Recipe
     from ftui.engine.device import Device
+    from ftui.engine.logps import Replies
     from ftui.engine.loss import Loss
 
 FLASH = "flash_attention_2"
@@ -95,6 +97,11 @@ def set_attention(model: PreTrainedModel, attention: str) -> bool:
     except (ValueError, ImportError, AttributeError):
         return False
     return model.config._attn_implementation == attention
+
+
+def choose_replies(loss: Callable[..., Loss]) -> Callable[..., Replies]:
+    """How whole replies are scored, in the way of the loss that was chosen."""
+    return tiled_logps if loss is tiled_loss else stock_logps
 
 
 def choose_loss(

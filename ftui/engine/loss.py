@@ -42,6 +42,11 @@ class Loss:
     positions: int
 
 
+def tile_rows(head: torch.Tensor) -> int:
+    """Positions whose logits are computed at once for a head [V, H]."""
+    return max(16, _TILE_BYTES // (4 * head.shape[0]))
+
+
 class FrozenHeadLoss(torch.autograd.Function):
     """hidden [N, H], head [V, H], bias [V] or None, targets [N], weights [N] -> the four sums of `Loss`."""
 
@@ -58,7 +63,7 @@ class FrozenHeadLoss(torch.autograd.Function):
         wanted = ctx.needs_input_grad[0]
         gradient = torch.empty_like(hidden) if wanted else None
         sums = torch.zeros(3, dtype=torch.float32, device=hidden.device)
-        rows = max(16, _TILE_BYTES // (4 * head.shape[0]))
+        rows = tile_rows(head)
         for start in range(0, len(hidden), rows):
             tile = slice(start, start + rows)
             target, weight = targets[tile, None], weights[tile]

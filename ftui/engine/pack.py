@@ -11,7 +11,7 @@ document a row, for models whose attention cannot; there batches of like lengths
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,10 +123,14 @@ class Order:
 
 
 class Steps:
-    """The batches of a run by step number. Keeps the epoch it is in."""
+    """The batches of a run by step number. Keeps the epoch it is in.
 
-    def __init__(self, order: Order) -> None:
+    documents: those of an item of the order, where it is not a document itself.
+    """
+
+    def __init__(self, order: Order, documents: Callable[[int], list[int]] | None = None) -> None:
         self._order = order
+        self._documents = documents or (lambda item: [item])
         self.per_epoch = order.steps_per_epoch()
         self._epoch = -1
         self._sequences: list[list[int]] = []
@@ -139,13 +143,22 @@ class Steps:
         size = self._order.batch_size
         # An epoch that packed into more bins than the first leaves its surplus to the last step of the epoch.
         end = None if within == self.per_epoch - 1 else (within + 1) * size
-        chosen = self._sequences[within * size : end]
-        return chosen or [self._sequences[-1]]
+        chosen = self._sequences[within * size : end] or [self._sequences[-1]]
+        return [[document for item in one for document in self._documents(item)] for one in chosen]
 
 
 def micro_batches(sequences: list[list[int]], size: int) -> list[list[list[int]]]:
     """Cuts a step's sequences into micro-batches of at most `size`."""
     return [sequences[i : i + size] for i in range(0, len(sequences), size)]
+
+
+def by_capacity(items: Sequence[int], lengths: np.ndarray, capacity: int) -> Iterator[list[int]]:
+    """Cuts `items`, longest first, into pieces of at most `capacity` tokens, padding and all."""
+    done = 0
+    while done < len(items):
+        fitting = max(1, capacity // int(lengths[items[done]]))
+        yield [int(item) for item in items[done : done + fitting]]
+        done += fitting
 
 
 def collate(

@@ -21,23 +21,35 @@ import numpy as np
 import orjson
 
 from ftui.core.errors import FtuiError
+from ftui.core.objectives import PREFERENCE
 from ftui.data.grouped_split import GroupedSplit
 from ftui.data.training import Skipped, read_examples
+from ftui.engine.preference_rows import unsuited
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from ftui.core.example import Example
     from ftui.core.recipe import Recipe
-    from ftui.engine.encode import Encoded, Encoder
+    from ftui.engine.encode import Encoder
     from ftui.engine.pack import Document
+    from ftui.engine.preference_rows import Unit
+
+    Units = Callable[[Encoder, Sequence[Example]], Iterator[list[Unit]]]
 
 _BATCH = 256
 _INDEX = "index.npz"
+TALLY = "tally.json"  # written last: where it is, the rows are
 
 
 class Rows:
-    """Encoded documents in a folder that `RowWriter` has finished. Raises FileNotFoundError without one."""
+    """Encoded documents in a folder that `RowWriter` has finished. Raises FileNotFoundError without one.
+
+    labels: 1 for desirable replies, 0 for undesirable ones. reference: the log-probability of each document's
+    reply before training, where the objective needs it (`reference.py`).
+    """
+
+    reference: np.ndarray | None = None
 
     def __init__(self, folder: Path) -> None:
         with np.load(folder / _INDEX) as index:
@@ -45,6 +57,7 @@ class Rows:
             self.weight_sums: np.ndarray = index["weight_sums"]
             self.trained: np.ndarray = index["trained"]
             self.numbers: np.ndarray = index["numbers"]
+            self.labels: np.ndarray = index["labels"]
         self._starts = np.concatenate([[0], np.cumsum(self.lengths, dtype=np.int64)])
         empty = len(self.lengths) == 0  # an empty file cannot be mapped
         self._ids = np.zeros(0, np.int32) if empty else np.memmap(folder / "ids.bin", np.int32, "r")
@@ -69,20 +82,21 @@ class RowWriter:
         self._temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         self._ids = (self._temporary / "ids.bin").open("wb")
         self._weights = (self._temporary / "weights.bin").open("wb")
-        self._index: list[tuple[int, int, float, int]] = []
+        self._index: list[tuple[int, int, float, int, float]] = []
 
-    def add(self, number: int, ids: list[int], weights: list[float]) -> None:
+    def add(self, number: int, ids: list[int], weights: list[float], label: float = 1.0) -> None:
         counts = np.asarray(weights, np.float32)
         self._ids.write(np.asarray(ids, np.int32).tobytes())
         self._weights.write(counts.tobytes())
-        self._index.append((number, len(ids), float(counts[1:].sum()), int((counts[1:] > 0).sum())))
+        sums = float(counts[1:].sum()), int((counts[1:] > 0).sum())
+        self._index.append((number, len(ids), *sums, label))
 
     def finish(self) -> None:
         for file in (self._ids, self._weights):
             file.flush()
             os.fsync(file.fileno())
             file.close()
-        numbers, lengths, sums, trained = zip(*self._index, strict=True) if self._index else ((), (), (), ())
+        numbers, lengths, sums, trained, labels = zip(*self._index, strict=True) if self._index else ((),) * 5
         with (self._temporary / _INDEX).open("wb") as file:
             np.savez(
                 file,
@@ -90,6 +104,7 @@ class RowWriter:
                 lengths=np.asarray(lengths, np.int32),
                 weight_sums=np.asarray(sums, np.float64),
                 trained=np.asarray(trained, np.int32),
+                labels=np.asarray(labels, np.float32),
             )
             os.fsync(file.fileno())
         if self._folder.exists():
@@ -126,6 +141,7 @@ def prepare(
     cache: Path,
     recipe: Recipe,
     encoder: Callable[[], Encoder],
+    units: Units,
     *,
     train: Path,
     validation: Path | None,
@@ -133,12 +149,13 @@ def prepare(
 ) -> Prepared:
     """The run's encoded rows: from its cache when an earlier attempt made them, else made now.
 
-    encoder: made only when needed. tell: called with the number of rows done so far; what it raises ends the
-    work and leaves nothing behind. Raises FtuiError when nothing is left to train on.
+    encoder: made only when needed. units: what an example is trained as. tell: called with the number of rows
+    done so far; what it raises ends the work and leaves nothing behind. Raises FtuiError when nothing is left
+    to train on.
     """
-    tally_path = cache / "tally.json"
+    tally_path = cache / TALLY
     if not tally_path.exists():
-        tally = _encode_all(cache, recipe, encoder(), train=train, validation=validation, tell=tell)
+        tally = _encode_all(cache, recipe, encoder(), units, train=train, validation=validation, tell=tell)
         tally_path.write_bytes(orjson.dumps(tally.to_dict()))
     prepared = Prepared(
         Rows(cache / "train"), Rows(cache / "validation"), orjson.loads(tally_path.read_bytes())
@@ -146,6 +163,16 @@ def prepare(
     if not len(prepared.train):
         tally_path.unlink()
         reasons = Counter(prepared.tally["dropped"]).most_common(1)
+        if (
+            reasons
+            and recipe.training.objective in PREFERENCE
+            and reasons[0][0] == unsuited(recipe.training.objective)
+        ):
+            raise FtuiError(
+                f"{reasons[0][0]}, and no row of this dataset is that",
+                'set it to "sft", or name another dataset in data.train',
+                "training.objective",
+            )
         why = f": {reasons[0][0]} ({reasons[0][1]} rows)" if reasons else ": the dataset has no rows"
         raise FtuiError(
             f"nothing to train on{why}", "`ftui data check` lists what is wrong with it", str(train)
@@ -157,6 +184,7 @@ def _encode_all(
     cache: Path,
     recipe: Recipe,
     encoder: Encoder,
+    units: Units,
     *,
     train: Path,
     validation: Path | None,
@@ -173,13 +201,14 @@ def _encode_all(
             skipped: list[Skipped] = []
             examples = read_examples(path, recipe.data.only, skipped)
             for numbered in batched(examples, _BATCH):
-                encoded = encoder.encode_batch([example for _, example in numbered])
+                encoded = units(encoder, [example for _, example in numbered])
                 for (number, example), row in zip(numbered, encoded, strict=True):
                     side = "validation" if held_back else split.side(example)
                     if side == "between":
                         tally.dropped["nearly the same as rows on both sides of the split"] += 1
                     else:
-                        _keep(writers[side == "validation"], number, row, encoder, tally)
+                        for unit in row:
+                            _keep(writers[side == "validation"], number, unit, encoder, tally)
                 done += len(numbered)
                 tell(done)
             tally.dropped.update(row.reason for row in skipped)
@@ -192,12 +221,18 @@ def _encode_all(
     return tally
 
 
-def _keep(writer: RowWriter, number: int, row: Encoded, encoder: Encoder, tally: Tally) -> None:
-    tally.warnings.update(row.warnings)
-    if row.dropped:
-        tally.dropped[row.dropped] += 1
+def _keep(writer: RowWriter, number: int, unit: Unit, encoder: Encoder, tally: Tally) -> None:
+    for row in unit.documents:
+        tally.warnings.update(row.warnings)
+    if unit.dropped:
+        tally.dropped[unit.dropped] += 1
         return
-    tally.truncated += row.truncated > 0
+    tally.truncated += any(row.truncated for row in unit.documents)
+    if len(unit.documents) > 1:
+        for row in unit.documents:
+            writer.add(number, row.ids, row.weights, unit.label)
+        return
+    (row,) = unit.documents
     for start in range(0, len(row.ids), encoder.max_length):
         ids, weights = (
             row.ids[start : start + encoder.max_length],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import shutil
@@ -13,19 +12,25 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ftui.core.errors import FtuiError
+from ftui.core.objectives import REFERENCED, packs
 from ftui.engine import checkpoint
 from ftui.engine.adapter import attach, trainable
 from ftui.engine.checkpoint import Progress
 from ftui.engine.device import DTYPES, Device
-from ftui.engine.encode import Encoder
 from ftui.engine.flops import Flops
-from ftui.engine.layout import Layout, attentions, choose_layout, choose_loss, load_with
+from ftui.engine.layout import (
+    Layout,
+    attentions,
+    choose_layout,
+    choose_loss,
+    choose_replies,
+    load_with,
+)
 from ftui.engine.model import (
     Formats,
     checkpoint_layers,
     choose_formats,
     count,
-    fingerprint,
     layers,
     load_model,
     parameters_in,
@@ -33,11 +38,12 @@ from ftui.engine.model import (
 )
 from ftui.engine.models import resolve_model
 from ftui.engine.noise import EmbeddingNoise
+from ftui.engine.objectives import class_weights, make_objective, unit_lengths
 from ftui.engine.optim import choose_optimizer, make_optimizer
 from ftui.engine.pack import Order, Steps
-from ftui.engine.rows import Prepared
-from ftui.engine.rows import prepare as prepare_rows
-from ftui.engine.tokenizer import load_tokenizer, stop_ids
+from ftui.engine.reference import Scorer
+from ftui.engine.setup_data import load_reference, load_rows
+from ftui.engine.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,11 +52,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from ftui.core.recipe import Recipe
+    from ftui.engine.objectives import Objective
+    from ftui.engine.ranks import Ranks
+    from ftui.engine.rows import Prepared
     from ftui.engine.telemetry import Control, Reporter
     from ftui.runs.rundir import RunDir
 
 # Tokens of a micro-batch on a CPU: more gain nothing there and cost memory.
 CPU_TOKENS = 4096
+# Tokens scored at once before training, without gradients; halved where that is too many.
+GPU_TOKENS = 32768
 
 
 @dataclass
@@ -64,7 +75,9 @@ class Parts:
     base: PreTrainedModel
     model: nn.Module
     layout: Layout
-    loss: Callable[..., Any]
+    objective: Objective
+    scorer: Scorer
+    ranks: Ranks
     autocast: Callable[[], Any]
     noise: EmbeddingNoise
     rows: Prepared
@@ -80,29 +93,38 @@ class Parts:
 
 def refuse(recipe: Recipe, device: Device) -> None:
     """Raises FtuiError for what this version cannot do, before anything is loaded."""
-    if recipe.training.objective in ("dpo", "orpo", "kto"):
+    if recipe.quantization.bits < 16 and recipe.adapter.method == "full":
         raise FtuiError(
-            f"{recipe.training.objective} is not in this version",
-            'use "sft" or "pretrain"',
-            "training.objective",
-        )
-    if recipe.quantization.bits < 16 and recipe.adapter.method in ("full", "pissa"):
-        why = {"full": "full fine-tuning changes the weights", "pissa": "PiSSA splits the weights"}
-        raise FtuiError(
-            f"{why[recipe.adapter.method]}, so they cannot be quantized",
+            "full fine-tuning changes the weights, so they cannot be quantized",
             "set quantization.bits = 16",
             "adapter.method",
         )
-    if recipe.launch.processes > 1:
-        raise FtuiError("this version trains in one process", "set it to 1", "launch.processes")
+    for name in ("FSDP", "DEEPSPEED"):
+        if os.environ.get(f"ACCELERATE_USE_{name}", "").lower() in ("1", "true"):
+            raise FtuiError(
+                f"{name} would split the model over processes; here each holds all of it",
+                "use torchrun, or accelerate without it",
+                "launch.processes",
+            )
+    if device.is_cuda and recipe.launch.processes > (gpus := torch.cuda.device_count()):
+        raise FtuiError(
+            f"{recipe.launch.processes} processes need a GPU each, and there are {gpus}",
+            f"set it to {gpus}",
+            "launch.processes",
+        )
     choose_formats(recipe, device)
     choose_optimizer(recipe, device)
     attentions(recipe, device)
 
 
-def prepare(rundir: RunDir, recipe: Recipe, device: Device, reporter: Reporter, control: Control) -> Parts:
-    """Loads, encodes and counts; emits the events that say so. Raises FtuiError, StopRequested."""
-    resume_from = checkpoint.newest(rundir.checkpoints)
+def prepare(
+    rundir: RunDir, recipe: Recipe, device: Device, ranks: Ranks, reporter: Reporter, control: Control
+) -> Parts:
+    """Loads, encodes and counts; emits the events that say so. Raises FtuiError, StopRequested.
+
+    The first of several processes leaves on disk what the others then find there.
+    """
+    resume_from = ranks.same(checkpoint.newest(rundir.checkpoints) if ranks.leads else None)
     progress = checkpoint.read_progress(resume_from) if resume_from else Progress()
     reporter.emit(
         "attempt",
@@ -113,13 +135,14 @@ def prepare(rundir: RunDir, recipe: Recipe, device: Device, reporter: Reporter, 
         step=progress.step,
     )
 
-    with reporter.phase("load"):
+    with ranks.first(), reporter.phase("load"):
         base_path = resolve_model(recipe.model.base, recipe.model.revision, _told(reporter, control))
         tokenizer = load_tokenizer(base_path, recipe.model, _workspace(rundir))
     control.check()
-    rows = _rows(rundir, recipe, tokenizer, base_path, reporter, control)
+    with ranks.first():
+        rows = load_rows(rundir, recipe, tokenizer, base_path, reporter, control, leads=ranks.leads)
 
-    formats = choose_formats(recipe, device, parameters_in(base_path))
+    formats = ranks.same(choose_formats(recipe, device, parameters_in(base_path)))
     if progress.dtype:
         formats = Formats(formats.weights, DTYPES[progress.dtype])
     tried = [progress.attention] if progress.attention else attentions(recipe, device)
@@ -128,26 +151,38 @@ def prepare(rundir: RunDir, recipe: Recipe, device: Device, reporter: Reporter, 
     def autocast() -> Any:
         return torch.autocast(device.torch.type, dtype=formats.compute, enabled=formats.autocast)
 
+    packed = recipe.data.packing and packs(recipe.training.objective)
     control.check()
     reporter.progress("load", note=str(base_path))
     with reporter.phase("load"):
         base = load_model(base_path, recipe, device, formats, load_with(tried[0]))
-        layout = choose_layout(base, tried, autocast, packing=recipe.data.packing)
+        layout = choose_layout(base, tried, autocast, packing=packed)
         progress.attention = layout.attention
-        model = attach(base, recipe, pissa_start(rundir))
-        if resume_from:
-            checkpoint.load_weights(resume_from, model)
+        with ranks.first():
+            model = attach(base, recipe, pissa_start(rundir))
         loss = choose_loss(base, layout, autocast)
     control.check()
+    scorer = Scorer(base, layout, choose_replies(loss), autocast)
+    if recipe.training.objective in REFERENCED:
+        capacity = GPU_TOKENS if device.is_cuda else CPU_TOKENS
+        load_reference(rundir, recipe, rows, scorer, ranks, reporter, control, capacity=capacity)
+    if resume_from:
+        checkpoint.load_weights(resume_from, model)
+    objective = make_objective(recipe, base, loss, choose_replies(loss), rows.train)
+    if recipe.training.objective == "kto" and (weights := class_weights(rows.train)) != (1, 1):
+        told = " and ".join(f"{weight:.3g}" for weight in weights)
+        reporter.notice(
+            f"desirable and undesirable replies count {told} times: there are not as many", "", "info"
+        )
 
     batch = recipe.training.batch_size
-    packed = recipe.data.packing
-    order = Order(
-        rows.train.lengths, batch, recipe.data.max_length if packed else 0, recipe.data.seed, not layout.flat
-    )
-    steps = Steps(order)
+    lengths = unit_lengths(objective, rows.train)
+    order = Order(lengths, batch, recipe.data.max_length if packed else 0, recipe.data.seed, not layout.flat)
+    steps = Steps(order, objective.documents)
     total = recipe.training.max_steps or math.ceil(recipe.training.epochs * steps.per_epoch)
-    progress.micro_batch = progress.micro_batch or _micro_batch(recipe, rows, device)
+    longest = recipe.data.max_length if packed else int(lengths.max())
+    fitting = _micro_batch(recipe, longest, device, ranks)
+    progress.micro_batch = min(progress.micro_batch or fitting, fitting)
     wanted = recipe.training.checkpointing
     number = {"none": 0, "all": 10**6, "auto": progress.checkpointed_layers}.get(str(wanted))
     progress.checkpointed_layers = checkpoint_layers(base, int(wanted) if number is None else number)
@@ -164,7 +199,8 @@ def prepare(rundir: RunDir, recipe: Recipe, device: Device, reporter: Reporter, 
         epochs=total / steps.per_epoch,
         batch_size=batch,
         micro_batch=progress.micro_batch,
-        tokens_per_step=int(rows.train.lengths.sum() / steps.per_epoch),
+        tokens_per_step=int(lengths.sum() / steps.per_epoch),
+        processes=ranks.count,
     )
     return Parts(
         recipe=recipe,
@@ -174,7 +210,9 @@ def prepare(rundir: RunDir, recipe: Recipe, device: Device, reporter: Reporter, 
         base=base,
         model=model,
         layout=layout,
-        loss=loss,
+        objective=objective,
+        scorer=scorer,
+        ranks=ranks,
         autocast=autocast,
         noise=EmbeddingNoise(base, recipe.training.neftune_alpha),
         rows=rows,
@@ -189,68 +227,13 @@ def prepare(rundir: RunDir, recipe: Recipe, device: Device, reporter: Reporter, 
     )
 
 
-def _rows(
-    rundir: RunDir,
-    recipe: Recipe,
-    tokenizer: PreTrainedTokenizerBase,
-    base_path: Path,
-    reporter: Reporter,
-    control: Control,
-) -> Prepared:
-    """The encoded dataset, told as a `data` event."""
-    data = rundir.read_manifest().get("data", {})
-    train = Path(data.get("train", {}).get("path") or recipe.data.train)
-    validation = data.get("validation", {}).get("path")
-    pretrain = recipe.training.objective == "pretrain"
-
-    def tell(done: int) -> None:
-        control.check()
-        reporter.progress("encode", done, 0, "rows")
-
-    def encoder() -> Encoder:
-        return Encoder(
-            tokenizer,
-            train_on="all" if pretrain else recipe.data.train_on,
-            max_length=recipe.data.max_length,
-            overlong="split" if pretrain else recipe.data.overlong,
-            stop_ids=stop_ids(base_path),
-        )
-
-    rows = prepare_rows(
-        cache(rundir),
-        recipe,
-        encoder,
-        train=train,
-        validation=Path(validation) if validation else None,
-        tell=tell,
-    )
-    reporter.emit(
-        "data",
-        train_rows=len(rows.train),
-        eval_rows=len(rows.validation),
-        train_tokens=int(rows.train.lengths.sum()),
-        trained_tokens=int(rows.train.trained.sum()),
-        **rows.tally,
-    )
-    if recipe.data.validation and not len(rows.validation):
-        reporter.notice("no row was held back for validation", "raise data.validation, or give a file")
-    if tokenizer.chat_template:
-        rundir.update_manifest(
-            template_sha256=hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest(),
-            base_path=str(base_path),
-            base_fingerprint=fingerprint(base_path),
-        )
-    return rows
-
-
-def _micro_batch(recipe: Recipe, rows: Prepared, device: Device) -> int:
-    """Sequences at once to begin with; memory has the last word (`Training.within_memory`)."""
+def _micro_batch(recipe: Recipe, longest: int, device: Device, ranks: Ranks) -> int:
+    """Examples at once to begin with, of at most `longest` tokens; every process gets some. Memory has the
+    last word (`together.within_memory`)."""
+    share = math.ceil(recipe.training.batch_size / ranks.count)
     if recipe.training.micro_batch != "auto":
-        return min(int(recipe.training.micro_batch), recipe.training.batch_size)
-    if device.is_cuda:
-        return recipe.training.batch_size
-    longest = recipe.data.max_length if recipe.data.packing else int(rows.train.lengths.max())
-    return max(1, min(recipe.training.batch_size, CPU_TOKENS // longest))
+        return min(int(recipe.training.micro_batch), share)
+    return share if device.is_cuda else max(1, min(share, CPU_TOKENS // longest))
 
 
 def _tell_model(
@@ -296,11 +279,6 @@ def versions() -> dict[str, str]:
     from importlib.metadata import version
 
     return {name: version(name) for name in ("torch", "transformers", "peft", "bitsandbytes", "tokenizers")}
-
-
-def cache(rundir: RunDir) -> Path:
-    """Where the encoded rows are while the run is not finished."""
-    return rundir.path / "cache"
 
 
 def pissa_start(rundir: RunDir) -> Path:

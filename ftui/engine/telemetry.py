@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _HEARTBEAT_SECONDS = 5.0
 _PROGRESS_SECONDS = 0.5
 _STATUS_SECONDS = 1.0
+# One call (a step of a large model on a small machine) may be silent for long; after this much it is stuck.
+_QUIET_SECONDS = 15.0
+_STUCK_SECONDS = 1800.0
 
 
 class StopRequested(Exception):
@@ -32,11 +35,17 @@ class StopRequested(Exception):
 
 
 class Control:
-    """What is asked of the trainer: by files in `control/`, by SIGTERM, or by ctrl+c."""
+    """What is asked of the trainer: by files in `control/`, by SIGTERM, or by ctrl+c.
 
-    def __init__(self, rundir: RunDir) -> None:
+    Of several processes only the first listens; it tells the others.
+    """
+
+    def __init__(self, rundir: RunDir, *, listens: bool = True) -> None:
         self._rundir = rundir
+        self._listens = listens
         self._signal = ""
+        if not listens:
+            return
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._remember)
 
@@ -49,13 +58,15 @@ class Control:
 
     def check(self) -> None:
         """Raises StopRequested when a stop has been asked for. Costs a directory listing."""
+        if not self._listens:
+            return
         if self._signal:
             raise StopRequested(f"{self._signal} received")
         if "stop" in self._rundir.requests():
             raise StopRequested("stop requested")
 
     def take_checkpoint_request(self) -> bool:
-        if "checkpoint" not in self._rundir.requests():
+        if not self._listens or "checkpoint" not in self._rundir.requests():
             return False
         self._rundir.clear("checkpoint")
         return True
@@ -64,22 +75,24 @@ class Control:
 class Reporter:
     """Writes events, keeps status.json fresh, feeds the trackers."""
 
-    def __init__(self, rundir: RunDir, writer: EventWriter, trackers: list[Any]) -> None:
+    def __init__(self, rundir: RunDir, writer: EventWriter) -> None:
         self._rundir = rundir
         self._writer = writer
-        self._trackers = trackers
+        self.trackers: list[Any] = []
         self._progress_due = 0.0
         self._status_due = 0.0
         self._beat_due = 0.0
+        self._active = time.monotonic()
         self.status: dict[str, Any] = {}
 
     def emit(self, kind: str, **fields: Any) -> None:
         self._writer.emit(kind, **fields)
-        self._beat_due = time.monotonic() + _HEARTBEAT_SECONDS
+        self._active = time.monotonic()
+        self._beat_due = self._active + _HEARTBEAT_SECONDS
         if kind in ("step", "eval"):
             step = int(fields["step"])
             numbers = {name: value for name, value in fields.items() if isinstance(value, int | float)}
-            for tracker in self._trackers:
+            for tracker in self.trackers:
                 tracker.log(step, numbers)
 
     def notice(self, message: str, hint: str = "", level: str = "warning") -> None:
@@ -96,6 +109,7 @@ class Reporter:
 
     def beat(self, stage: str) -> None:
         """A heartbeat, when nothing has been said for a while: steps may take minutes."""
+        self._active = time.monotonic()
         if time.monotonic() >= self._beat_due:
             self.emit("heartbeat", stage=stage)
 
@@ -106,6 +120,24 @@ class Reporter:
         if now >= self._status_due:
             self._status_due = now + _STATUS_SECONDS
             self._rundir.write_status(**self.status)
+
+    @contextlib.contextmanager
+    def alive(self) -> Iterator[None]:
+        """Heartbeats while a single micro-batch takes long, until it has taken so long that it must be stuck."""
+        done = threading.Event()
+
+        def beat() -> None:
+            while not done.wait(_HEARTBEAT_SECONDS):
+                if _QUIET_SECONDS < time.monotonic() - self._active < _STUCK_SECONDS:
+                    self._writer.emit("heartbeat", stage=str(self.status.get("stage", "")))
+
+        thread = threading.Thread(target=beat, name="alive", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
     @contextlib.contextmanager
     def phase(self, stage: str) -> Iterator[None]:
@@ -127,8 +159,39 @@ class Reporter:
 
     def close(self) -> None:
         self._rundir.write_status(**self.status)
-        for tracker in self._trackers:
+        for tracker in self.trackers:
             tracker.close()
+
+
+class Silent(Reporter):
+    """The reporter of a process that is not the first: the first speaks for all."""
+
+    def __init__(self) -> None:
+        self.status = {}
+        self.trackers = []
+
+    def emit(self, kind: str, **fields: Any) -> None:
+        pass
+
+    def progress(self, stage: str, done: int = 0, total: int = 0, unit: str = "", note: str = "") -> None:
+        pass
+
+    def beat(self, stage: str) -> None:
+        pass
+
+    def show(self, **fields: Any) -> None:
+        pass
+
+    @contextlib.contextmanager
+    def alive(self) -> Iterator[None]:
+        yield
+
+    @contextlib.contextmanager
+    def phase(self, stage: str) -> Iterator[None]:
+        yield
+
+    def close(self) -> None:
+        pass
 
 
 def open_trackers(recipe: Recipe, rundir: RunDir) -> list[Any]:

@@ -3,7 +3,8 @@
 The run directory says what to do (`recipe.toml`, `manifest.json`) and is told how it goes (`events.jsonl`,
 `checkpoints/`, `adapter/`). Exit codes: 0 finished, 10 stopped on request with a checkpoint, 3 failed.
 
-Read on in `setup.py` for how a recipe becomes a model and data, in `loop.py` for the steps.
+Read on in `setup.py` for how a recipe becomes a model and data, in `loop.py` for the steps, in `objectives.py` for
+what is learned in them, in `ranks.py` and `workers.py` for several processes.
 """
 
 from __future__ import annotations
@@ -21,33 +22,45 @@ from ftui.core.text import one_line
 from ftui.engine import setup
 from ftui.engine.device import find_device
 from ftui.engine.loop import Training
-from ftui.engine.telemetry import Control, Reporter, StopRequested, open_trackers
+from ftui.engine.ranks import Ranks, is_worker
+from ftui.engine.telemetry import Control, Reporter, Silent, StopRequested, open_trackers
+from ftui.engine.workers import gather
 from ftui.runs.rundir import EXIT_FAILED, EXIT_FINISHED, EXIT_STOPPED, EventWriter, RunDir
 
+_RESUME = "`ftui runs resume {}` goes on from here"
 
-def run(rundir: RunDir, writer: EventWriter) -> int:
+
+def run(rundir: RunDir, reporter: Reporter, control: Control) -> int:
     """One attempt of a run, from its first event to its last; returns the exit code."""
-    control = Control(rundir)
-    reporter = Reporter(rundir, writer, [])
     training: Training | None = None
+    ranks, workers = Ranks(), None
+    agreed = False  # all processes come to the same end by themselves
 
     def end(outcome: str, message: str = "", hint: str = "", adapter: str = "") -> None:
         step = training.progress.step if training else 0
         reporter.show(stage=outcome)
         reporter.close()
-        writer.emit("end", outcome=outcome, step=step, message=message, hint=hint, adapter=adapter)
+        reporter.emit("end", outcome=outcome, step=step, message=message, hint=hint, adapter=adapter)
+
+    def give_up(reason: str) -> None:
+        end("failed", reason, _RESUME.format(rundir.id))
+        os._exit(EXIT_FAILED)
 
     try:
         recipe = load_recipe(rundir.recipe_path)
-        device = find_device()
-        setup.refuse(recipe, device)
-        reporter = Reporter(rundir, writer, open_trackers(recipe, rundir))
-        parts = setup.prepare(rundir, recipe, device, reporter, control)
-        training = Training(rundir, parts, reporter, control)
-        training.run()
-        adapter = training.finish()
+        setup.refuse(recipe, find_device())
+        if not is_worker():
+            reporter.trackers = open_trackers(recipe, rundir)
+        ranks, workers = gather(rundir, recipe.launch.processes, give_up)
+        with reporter.alive():
+            parts = setup.prepare(rundir, recipe, find_device(ranks.local), ranks, reporter, control)
+            training = Training(rundir, parts, reporter, control)
+            training.run()
+            adapter = training.finish()
+            agreed = True
     except StopRequested as stop:
-        end("stopped", stop.reason, f"`ftui runs resume {rundir.id}` goes on from here")
+        agreed = training is not None
+        end("stopped", stop.reason, _RESUME.format(rundir.id))
         return EXIT_STOPPED
     except FtuiError as error:
         where = f"{error.where}: " if error.where else ""
@@ -55,9 +68,16 @@ def run(rundir: RunDir, writer: EventWriter) -> int:
         end("failed", f"{where}{error.message}", error.hint)
         return EXIT_FAILED
     except Exception as error:  # noqa: BLE001 - the last line of defence: the run must say why it ended
-        traceback.print_exc()
-        end("failed", one_line(f"{type(error).__name__}: {error}", 300), "the traceback is in out.log")
+        if workers and (lost := workers.lost()):
+            end("failed", lost, _RESUME.format(rundir.id))
+        else:
+            traceback.print_exc()
+            end("failed", one_line(f"{type(error).__name__}: {error}", 300), "the traceback is in out.log")
         return EXIT_FAILED
+    finally:
+        if workers:
+            workers.finish(waiting=agreed)
+        ranks.leave()
     end("finished", adapter=str(adapter))
     return EXIT_FINISHED
 
@@ -81,8 +101,10 @@ def main(arguments: list[str]) -> int:
     quiet_libraries()
     with contextlib.suppress(OSError):
         os.nice(5)  # a run shares the machine with its user
+    if is_worker():
+        return run(rundir, Silent(), Control(rundir, listens=False))
     with EventWriter(rundir) as writer:
-        return run(rundir, writer)
+        return run(rundir, Reporter(rundir, writer), Control(rundir))
 
 
 if __name__ == "__main__":

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
-from ftui.engine.pack import collate
+from ftui.engine.objectives import Micro, Whole, unit_lengths
+from ftui.engine.pack import by_capacity, collate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import nn
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
-    from ftui.engine.layout import Layout
-    from ftui.engine.loss import Loss
     from ftui.engine.rows import Rows
+    from ftui.engine.setup import Parts
 
 
 @contextlib.contextmanager
@@ -34,46 +34,47 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         model.train()
 
 
-def validation_loss(
-    model: PreTrainedModel,
+def longest_first(parts: Parts, rows: Rows) -> np.ndarray:
+    """The units of `rows` in the order they are evaluated in: what needs most memory comes first."""
+    return np.argsort(-unit_lengths(parts.objective, rows), kind="stable")
+
+
+def validation_sums(
+    parts: Parts,
     rows: Rows,
+    units: Sequence[int],
+    whole: Whole,
     *,
-    layout: Layout,
-    loss: Callable[..., Loss],
-    autocast: Callable[[], Any],
     capacity: int,
     tell: Callable[[int], None],
-) -> dict[str, Any]:
-    """The fields of an `eval` event: the mean over all trained tokens of `rows`, longest documents first.
+) -> torch.Tensor:
+    """The objective's sums over `units` of `rows`, on the device.
 
-    capacity: tokens at once at most, padding and all. tell: called with the documents done; what it raises
-    ends the evaluation.
+    capacity: tokens at once at most. tell: called with the units done; what it raises ends the evaluation.
     """
-    begun = time.monotonic()
-    longest_first = sorted(range(len(rows)), key=lambda n: -int(rows.lengths[n]))
-    sums = torch.zeros(3, device=model.device)
-    positions = done = 0
-    with evaluating(model):
-        while done < len(longest_first):
-            fitting = max(1, capacity // int(rows.lengths[longest_first[done]]))
-            chosen = longest_first[done : done + fitting]
-            batch = collate([rows[n] for n in chosen], device=model.device, padded=not layout.flat)
-            with autocast():
-                figures = loss(model, batch, layout.arguments(batch), 1.0)
-            sums += torch.stack([figures.nll, figures.correct, figures.entropy])
-            positions += figures.positions
-            done += len(chosen)
+    sums = torch.zeros(len(parts.objective.sums), device=parts.device.torch)
+    lengths = unit_lengths(parts.objective, rows)
+    done = 0
+    with evaluating(parts.base):
+        for piece in by_capacity(units, lengths, capacity):
+            documents = [document for unit in piece for document in parts.objective.documents(unit)]
+            batch = collate(
+                [rows[n] for n in documents], device=parts.device.torch, padded=not parts.layout.flat
+            )
+            micro = Micro(rows, documents, batch, parts.layout.arguments(batch))
+            with parts.autocast():
+                sums += parts.objective.measure(micro, whole)[1]
+            done += len(piece)
             tell(done)
-    nll, correct, entropy = sums.tolist()
-    mean = nll / max(1e-9, float(rows.weight_sums.sum()))
-    return {
-        "eval_loss": mean,
-        "eval_perplexity": math.exp(mean) if mean < 700 else math.inf,
-        "eval_token_accuracy": correct / max(1, positions),
-        "eval_entropy": entropy / max(1, positions),
-        "eval_tokens": positions,
-        "eval_seconds": time.monotonic() - begun,
-    }
+    return sums
+
+
+def evaluation(figures: dict[str, float], counts: dict[str, float], seconds: float) -> dict[str, Any]:
+    """The fields of an `eval` event. Perplexity is told where the loss is a likelihood."""
+    named = {f"eval_{name.removeprefix('mean_')}": value for name, value in figures.items()}
+    if "weight" in counts:
+        named["eval_perplexity"] = math.exp(figures["loss"]) if figures["loss"] < 700 else math.inf
+    return {**named, "eval_tokens": int(counts["tokens"]), "eval_seconds": seconds}
 
 
 def answer(

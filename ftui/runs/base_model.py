@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ftui.core.errors import FtuiError
 from ftui.core.geometry import DEMO, Geometry, read_geometry
@@ -20,11 +20,15 @@ _LARGEST = 4_000_000  # bytes of a config.json; real ones have some thousand
 
 @dataclass(frozen=True, slots=True)
 class BaseModel:
-    """geometry is None when the model is not here, or not understood; `reason` then says which."""
+    """geometry is None when the model is not here, or not understood; `reason` then says which.
+
+    config: its config.json, parsed; None when that is not here.
+    """
 
     name: str
     geometry: Geometry | None
     reason: str = ""
+    config: dict[str, Any] | None = None
 
 
 def find_base(
@@ -32,7 +36,7 @@ def find_base(
 ) -> BaseModel:
     """The shape of the base a recipe names: `demo`, a directory, or a hub id that is in the hub's cache."""
     if name == "demo":
-        return BaseModel(name, read_geometry(DEMO))
+        return BaseModel(name, read_geometry(DEMO), config=dict(DEMO))
     if name.lower().endswith(".gguf"):
         return BaseModel(name, None, "unknown for a GGUF file until it is converted, at the first run")
     config = _local(name, workspace, recipe_path) or _cached(name, revision)
@@ -43,11 +47,12 @@ def find_base(
             document = json.loads(file.read(_LARGEST))
         if not isinstance(document, dict):
             raise ValueError("not an object")
-        return BaseModel(name, read_geometry(document))
     except (OSError, ValueError, RecursionError) as error:
         return BaseModel(name, None, f"unknown: cannot read {config.name} ({type(error).__name__})")
+    try:
+        return BaseModel(name, read_geometry(document), config=document)
     except FtuiError as error:
-        return BaseModel(name, None, f"unknown: {error.message}")
+        return BaseModel(name, None, f"unknown: {error.message}", document)
 
 
 def _local(name: str, workspace: Workspace | None, recipe_path: Path | None) -> Path | None:

@@ -31,12 +31,15 @@ _BLOCK = 20
 class DataFacts:
     """The training file as the recipe would use it. mean_tokens: from characters, a token being about four.
 
+    shape: what most of its rows are (core.shapes).
+
     problem, hint: why it could not be read and what to do; "" when it could.
     """
 
     path: Path | None = None
     rows: int | None = None
     mean_tokens: float | None = None
+    shape: str = ""
     problem: str = ""
     hint: str = ""
 
@@ -51,7 +54,10 @@ class RecipeFacts:
 
     def facts(self, recipe: Recipe) -> Facts:
         """The facts of `recipe`, for lint. A recipe whose targets fit no layer has no estimate."""
-        course = schedule(recipe, self.data.rows, self.data.mean_tokens)
+        # Labelled replies are made of pairs two by two.
+        doubled = recipe.training.objective == "kto" and self.data.shape == "preference"
+        rows = self.data.rows * 2 if doubled and self.data.rows else self.data.rows
+        course = schedule(recipe, rows, self.data.mean_tokens)
         problems = []
         if self.data.problem:
             problems.append(Finding("data.train", "error", self.data.problem, self.data.hint))
@@ -63,6 +69,7 @@ class RecipeFacts:
                 problems.append(Finding(error.where, "error", error.message, error.hint))
         return Facts(
             rows=self.data.rows,
+            shape=self.data.shape,
             problems=tuple(problems),
             schedule=course,
             hardware=self.hardware,
@@ -114,7 +121,7 @@ def read_data(
                 "all": dataset.rows_known - counts.deleted,
             }.get(recipe.data.only, counts.undecided + counts.accepted)
             usable = max(0, min(rows, dataset.rows_known - counts.broken))
-            return DataFacts(path, usable, _mean_tokens(dataset))
+            return DataFacts(path, usable, _mean_tokens(dataset), dataset.shape)
     except FtuiError as error:
         return DataFacts(path, problem=f"{recipe.data.train}: {error.message}", hint=error.hint)
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 STEP_FIELDS = (
     "loss", "tokens_per_second", "grad_norm", "learning_rate",
     "memory_allocated", "memory_reserved", "memory_peak", "memory_rss",
+    "rewards/margins", "rewards/accuracies",
 )  # fmt: skip
 LOG_LINES = 300
 _LOG_BYTES = 65_536

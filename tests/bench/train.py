@@ -311,6 +311,7 @@ def train_ftui(options: argparse.Namespace, turns: Turns) -> dict[str, Any]:
     from ftui.engine.layout import Layout
     from ftui.engine.loop import Training
     from ftui.engine.pack import Order, Steps
+    from ftui.engine.ranks import Ranks
     from ftui.engine.telemetry import Control
     from ftui.engine.train import quiet_libraries
     from ftui.runs.rundir import EventWriter, RunDir
@@ -339,7 +340,7 @@ def train_ftui(options: argparse.Namespace, turns: Turns) -> dict[str, Any]:
     with EventWriter(rundir) as writer:
         control = Control(rundir)
         reporter = TimedReporter(rundir, writer)
-        parts = setup.prepare(rundir, recipe, find_device(), reporter.inner, control)
+        parts = setup.prepare(rundir, recipe, find_device(), Ranks(), reporter.inner, control)
         parts.steps = Steps(Order(parts.rows.train.lengths, options.batch))
         if options.child == "padded":
             parts.base.set_attn_implementation("sdpa")
@@ -353,7 +354,7 @@ def train_ftui(options: argparse.Namespace, turns: Turns) -> dict[str, Any]:
             loss = training.interval._steps[-1]
             training.after_step() if parts.progress.step < steps else None
             _settle()
-            turns.tell(loss=loss.nll / loss.weight, seconds=time.perf_counter() - begun)
+            turns.tell(loss=loss.sums["nll"] / loss.counts["weight"], seconds=time.perf_counter() - begun)
         spent = sum(reporter.spent)
         return {"telemetry_share": spent / max(1e-9, spent + sum(reporter.steps))} if reporter.steps else {}
 
@@ -381,7 +382,7 @@ class TimedReporter:
                 super().beat(stage)
                 outer.spent.append(time.perf_counter() - begun)
 
-        self.inner = Timed(rundir, writer, [])
+        self.inner = Timed(rundir, writer)
 
 
 def _write_batches(path: Path, parts: Any, steps: int) -> None:

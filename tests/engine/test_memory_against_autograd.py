@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
 
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from ftui.core.geometry import read_geometry
 from ftui.core.hardware import Hardware
 from ftui.core.memory import estimate
 from ftui.core.recipe import Recipe
+from ftui.engine.exact_memory import LiveBytes
 from ftui.engine.model import checkpoint_layers
 
 SIZES = {
@@ -30,29 +28,6 @@ TOKENS = 1024
 CPU = Hardware("cpu", "here", None)
 
 
-class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of every storage made under it that is still alive; the model's own are not."""
-
-    def __init__(self, model: torch.nn.Module) -> None:
-        super().__init__()
-        self.live = self.peak = 0
-        own = [*model.parameters(), *model.buffers()]
-        self._seen: Any = weakref.WeakSet(tensor.untyped_storage() for tensor in own)
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, torch.Tensor) and (storage := tensor.untyped_storage()) not in self._seen:
-                self._seen.add(storage)
-                self.live += storage.nbytes()
-                weakref.finalize(storage, self._dropped, storage.nbytes())
-                self.peak = max(self.peak, self.live)
-        return result
-
-    def _dropped(self, size: int) -> None:
-        self.live -= size
-
-
 def counted_peak(layers: int, dtype: torch.dtype, targets: Any, checkpointed: bool) -> int:
     """Bytes at the peak of forward and backward of the model's body, beyond what was there before."""
     torch.manual_seed(0)
@@ -62,7 +37,7 @@ def counted_peak(layers: int, dtype: torch.dtype, targets: Any, checkpointed: bo
     checkpoint_layers(model, layers if checkpointed else 0)
     adapted.train()
     ids = torch.randint(0, 512, (1, TOKENS))
-    with LiveBytes(model) as counter, torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):
+    with LiveBytes([*model.parameters(), *model.buffers()]) as counter, torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):
         hidden = adapted.base_model.model.model(input_ids=ids).last_hidden_state
         hidden.backward(torch.zeros_like(hidden))
     return counter.peak

@@ -160,9 +160,12 @@ def test_an_evaluation_leaves_quantized_training_as_it_was(tiny, tmp_path):
     assert not torch.equal(logits(model), before)
 
 
-@pytest.mark.parametrize("method", ["lora", "rslora", "dora", "pissa"])
-def test_an_adapter_of_every_method_starts_as_the_base_and_saves_what_it_is(method, tiny, tmp_path):
-    wanted = recipe(quantization={"bits": 16}, adapter={"method": method})
+@pytest.mark.parametrize(
+    ("method", "bits"),
+    [("lora", 16), ("rslora", 16), ("dora", 16), ("pissa", 16), ("pissa", 4), ("pissa", 8)],
+)
+def test_an_adapter_of_every_method_starts_as_the_base_and_saves_what_it_is(method, bits, tiny, tmp_path):
+    wanted = recipe(quantization={"bits": bits}, adapter={"method": method})
     untouched = load(tiny, wanted)
     base = load(tiny, wanted)
     model = attach(base, wanted, tmp_path / "start.safetensors")

@@ -13,8 +13,9 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ftui.engine import loop, pack, rows, setup
+from ftui.engine import loop, pack, rows, setup_data
 from ftui.engine.loop import Training
+from ftui.engine.ranks import Ranks
 from ftui.engine.telemetry import Control
 from ftui.engine.train import main
 from ftui.runs.rundir import EXIT_FAILED, EXIT_FINISHED, EXIT_STOPPED
@@ -121,7 +122,7 @@ def test_the_adapter_loads_in_peft_with_its_tokenizer(whole, tiny):
 
 
 def test_a_finished_run_leaves_no_encoded_data_behind(whole):
-    assert not setup.cache(whole).exists()
+    assert not setup_data.cache(whole).exists()
     assert not [path for path in whole.path.iterdir() if path.name.startswith(".adapter")]
 
 
@@ -182,6 +183,22 @@ def test_out_of_memory_with_one_example_recomputes_layers_then_gives_up_in_one_l
     assert end["message"].startswith("out of memory with one example")
     assert end["hint"]
     assert any("layers are now recomputed" in event["message"] for event in events(run, "notice"))
+
+
+def test_memory_that_another_process_lacks_is_made_room_for_here_as_well(tiny, tmp_path, monkeypatch):
+    values = {"training": {"max_steps": 3}}
+    expected = losses(finished(make_run(tmp_path / "enough", tiny, values)))
+    elsewhere = iter([(False, True)])
+
+    def told(self, *flags):
+        return next(elsewhere, flags) if len(flags) == 2 else flags
+
+    monkeypatch.setattr(Ranks, "any", told)
+    run = finished(make_run(tmp_path / "scarce", tiny, values))
+    assert [event["message"] for event in events(run, "notice")] == [
+        "out of memory: the micro-batch is now 2, the effective batch stays"
+    ]
+    assert losses(run) == pytest.approx(expected, rel=1e-5)
 
 
 def poisoned(monkeypatch, when):
@@ -276,11 +293,12 @@ def stop_at(monkeypatch, step):
         {"adapter": {"dropout": 0.1}, "training": {"neftune_alpha": 5}},
         {"quantization": {"bits": 4}, "adapter": {"method": "dora"}, "data": {"packing": True}},
         {"adapter": {"method": "pissa"}},
+        {"quantization": {"bits": 4}, "adapter": {"method": "pissa", "dropout": 0.1}},
         {"adapter": {"method": "full"}, "training": {"learning_rate": 1e-3}},
         {"adapter": {"rank": 64}, "training": {"optimizer": "adamw_8bit"}},
         {"quantization": {"bits": 4}, "model": {"dtype": "bfloat16"}},
     ],
-    ids=["dropout and noise", "dora", "pissa", "full", "8-bit optimizer", "bfloat16"],
+    ids=["dropout and noise", "dora", "pissa", "4-bit pissa", "full", "8-bit optimizer", "bfloat16"],
 )
 def test_a_stop_saves_a_checkpoint_that_loads_and_resuming_goes_on_as_if_nothing_had_been(
     tiny, tmp_path, monkeypatch, values
@@ -332,15 +350,10 @@ def test_a_resumed_run_trains_on_the_data_it_began_with(tiny, tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("values", "where", "words"),
     [
-        ({"training": {"objective": "dpo"}}, "training.objective", "not in this version"),
-        ({"launch": {"processes": 2}}, "launch.processes", "one process"),
+        ({"training": {"objective": "dpo"}}, "training.objective", "dpo learns from pairs"),
+        ({"training": {"objective": "kto"}}, "training.objective", "kto learns from replies labelled"),
         (
             {"adapter": {"method": "full"}, "quantization": {"bits": 4}},
-            "adapter.method",
-            "cannot be quantized",
-        ),
-        (
-            {"adapter": {"method": "pissa"}, "quantization": {"bits": 8}},
             "adapter.method",
             "cannot be quantized",
         ),
@@ -362,6 +375,12 @@ def test_what_cannot_be_done_is_refused_in_one_line_that_says_where(
     assert words in end["message"]
     assert end["hint"]
     assert "Traceback" not in end["message"]
+
+
+def test_a_model_split_over_processes_is_refused_not_trained_in_another_way(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    end = failed(make_run(tmp_path, tiny))
+    assert "each holds all of it" in end["message"]
 
 
 def test_rows_left_out_are_counted_by_reason(tiny, tmp_path):

@@ -48,7 +48,6 @@ CASES = [
     ("data.validation", {"data.validation": 0}, {"data.validation": "datasets/held-out.jsonl"}),
     ("data.validation", {"data.validation": 0.9}, {"data.validation": 0.5}),
     ("quantization.bits", {"adapter.method": "full"}, {"adapter.method": "full", "quantization.bits": 16}),
-    ("quantization.bits", {"adapter.method": "pissa"}, {"adapter.method": "pissa", "quantization.bits": 16}),
     ("quantization.bits", {"quantization.bits": 8}, {"quantization.bits": 16}),
     (
         "quantization.type",
@@ -81,7 +80,17 @@ CASES = [
         {"training.warmup": 100, "training.max_steps": 36},
         {"training.warmup": 30, "training.max_steps": 36},
     ),
-    ("training.objective", {"training.objective": "dpo"}, {"training.objective": "sft"}),
+    ("data.packing", {"training.objective": "dpo"}, {"training.objective": "dpo", "data.packing": False}),
+    (
+        "data.train_on",
+        {"training.objective": "kto", "data.train_on": "all"},
+        {"training.objective": "kto"},
+    ),
+    (
+        "training.learning_rate",
+        {"training.objective": "dpo"},
+        {"training.objective": "dpo", "training.learning_rate": 1e-5},
+    ),
     ("training.micro_batch", {"training.micro_batch": 32}, {"training.micro_batch": 16}),
     ("training.neftune_alpha", {"training.neftune_alpha": 50}, {"training.neftune_alpha": 5}),
     ("training.max_grad_norm", {"training.max_grad_norm": 0}, {"training.max_grad_norm": 0.5}),
@@ -139,6 +148,19 @@ def test_a_short_run_by_max_steps_is_not_blamed_on_the_batch():
 def test_packing_a_small_dataset_is_pointed_out():
     assert found("data.packing", BASE, facts(BASE, rows=200, mean=100))
     assert not found("data.packing", BASE, facts(BASE, rows=20_000, mean=100))
+
+
+def test_rows_an_objective_cannot_learn_from_are_an_error():
+    recipe = BASE.with_values({"training.objective": "dpo"})
+    finding = found("training.objective", recipe, facts(recipe, shape="messages"))
+    assert finding
+    assert finding.severity == "error"
+    assert "pairs" in finding.message
+    for shape in ("preference", ""):
+        assert not found("training.objective", recipe, facts(recipe, shape=shape))
+    for shape in ("kto", "preference"):
+        recipe = BASE.with_values({"training.objective": "kto"})
+        assert not found("training.objective", recipe, facts(recipe, shape=shape))
 
 
 def test_a_handful_of_validation_examples_is_pointed_out():

@@ -284,3 +284,12 @@ def test_what_is_no_size_is_refused(text):
 
 def test_sizes_are_shown_short():
     assert [show_size(n) for n in (999, 13.84 * GIB, 640 * 2**20)] == ["999 B", "13.8 GiB", "640 MiB"]
+
+
+def test_both_replies_of_a_pair_are_in_memory_at_once():
+    one = Recipe().with_values({"training.micro_batch": 2, "data.packing": False})
+    pair = one.with_values({"training.objective": "dpo"})
+    single, double = (estimate(recipe, llama(), A100) for recipe in (one, pair))
+    assert double.load.micro_batch == single.load.micro_batch
+    assert double.activations == pytest.approx(2 * single.activations, rel=0.01)
+    assert double.weights == single.weights

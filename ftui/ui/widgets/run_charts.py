@@ -73,6 +73,11 @@ def _loss(view: RunView, loss: Series, lens: Lens, start: float, end: float) -> 
         now.append(f"eval {figures.number(view.evals.last)}")
     if view.perplexity is not None:
         now.append(f"ppl {figures.number(view.perplexity)}")
+    if (margin := _series(view, "rewards/margins").last) is not None:
+        right = _series(view, "rewards/accuracies").last
+        now.append(
+            f"margin {figures.number(margin)}" + (f" ({right:.0%} right)" if right is not None else "")
+        )
     return ChartData(
         tuple(curves), start, end,
         title=Content.assemble(*title), subtitle=" · ".join(now), empty="no step yet",

@@ -1,0 +1,169 @@
+"""What is due between optimizer steps: evaluation, checkpoints, samples, and the adapter at the end."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from ftui.core import objectives
+from ftui.core.errors import ModelError
+from ftui.core.schedule import as_steps
+from ftui.engine import checkpoint, setup, setup_data
+from ftui.engine.adapter import save_adapter
+from ftui.engine.objectives import Whole
+from ftui.engine.telemetry import StopRequested
+from ftui.engine.together import Together
+from ftui.engine.validation import answer, evaluation, longest_first, validation_sums
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from ftui.engine.setup import Parts
+    from ftui.engine.telemetry import Control, Reporter
+    from ftui.runs.rundir import RunDir
+
+
+class Milestones(Together):
+    """A run under way, as far as it is not stepping. Only the first process writes."""
+
+    def __init__(self, rundir: RunDir, parts: Parts, reporter: Reporter, control: Control) -> None:
+        super().__init__(parts, reporter, control)
+        self.rundir = rundir
+        self.evaluate_every = as_steps(self.recipe.evaluation.every, parts.total_steps)
+        self.save_every = as_steps(self.recipe.checkpoints.every, parts.total_steps)
+        self.saved_step = self.progress.step if parts.resumed else -1
+
+    def evaluation_is_due(self) -> bool:
+        step = self.progress.step
+        if not self.evaluate_every or not len(self.parts.rows.validation):
+            return False
+        return step % self.evaluate_every == 0 or step == self.parts.total_steps
+
+    def evaluate(self) -> bool:
+        """Measures the validation loss; whether it is the lowest since training began."""
+        begun = time.monotonic()
+        parts, rows, objective = self.parts, self.parts.rows.validation, self.parts.objective
+        order = longest_first(parts, rows).tolist()
+        units = self.ranks.share(order)
+        mine = [document for unit in units for document in objective.documents(unit)]
+        every = [document for unit in order for document in objective.documents(unit)]
+        counts = objective.counts(rows, every)
+
+        def tell(done: int) -> None:
+            self.control.check()
+            self.reporter.progress("evaluate", done, len(units), "rows")
+
+        def measure() -> torch.Tensor:
+            whole = Whole(counts, self.divergence(rows, mine, len(every)))
+            at_once = self.progress.micro_batch * objectives.sequences(self.recipe.training.objective)
+            capacity = at_once * self.recipe.data.max_length
+            return self.together(
+                lambda: validation_sums(parts, rows, units, whole, capacity=capacity, tell=tell)
+            )
+
+        sums = self.within_memory(measure)
+        self.ranks.add(sums)
+        named = dict(zip(objective.sums, sums.tolist(), strict=True))
+        figures = evaluation(objective.figures(named, counts), counts, time.monotonic() - begun)
+        self.reporter.emit("eval", step=self.progress.step, **figures)
+        self.reporter.show(eval_loss=figures["eval_loss"])
+        self.progress.evaluated_step = self.progress.step
+        lowest, loss = self.progress.best_loss, figures["eval_loss"]
+        if self.progress.step == 0 or not math.isfinite(loss):
+            return False
+        if lowest is not None and loss >= lowest:
+            self.progress.evaluations_since_best += 1
+            return False
+        self.progress.best_loss, self.progress.best_step = loss, self.progress.step
+        self.progress.evaluations_since_best = 0
+        return True
+
+    def should_stop_early(self) -> bool:
+        patience = self.recipe.evaluation.early_stopping
+        if not patience or self.progress.evaluations_since_best < patience:
+            return False
+        self.reporter.notice(
+            f"stopped early: no improvement in {patience} evaluations since step {self.progress.best_step}",
+            "",
+            "info",
+        )
+        return True
+
+    def save(self) -> None:
+        """Saves a checkpoint, unless this step already has one. A full disk is reported; training goes on."""
+        if self.saved_step == self.progress.step or not self.ranks.leads:
+            return
+        begun = time.monotonic()
+        parts = self.parts
+        try:
+            with self.reporter.phase("checkpoint"):
+                path = checkpoint.save(
+                    self.rundir.checkpoints,
+                    self.progress,
+                    parts.model,
+                    base=parts.base_path,
+                    optimizer=parts.optimizer,
+                    scaler=parts.scaler,
+                    pissa=setup.pissa_start(self.rundir),
+                    keep=self.recipe.checkpoints.keep,
+                )
+        except checkpoint.NotSaved as error:
+            self.reporter.notice(f"the checkpoint could not be saved: {error}", "free disk space")
+            return
+        self.saved_step = self.progress.step
+        self.reporter.emit(
+            "checkpoint",
+            step=self.progress.step,
+            path=str(path),
+            bytes=checkpoint.size(path),
+            seconds=time.monotonic() - begun,
+            best=self.progress.best_step == self.progress.step,
+        )
+
+    def sample(self) -> None:
+        """Answers the recipe's prompts, so that a person sees it learn."""
+        parts = self.parts
+        if not self.ranks.leads:
+            return
+        for prompt in self.recipe.evaluation.prompts:
+            try:
+                with self.reporter.phase("sample"):
+                    reply = answer(
+                        parts.model,
+                        parts.tokenizer,
+                        prompt,
+                        max_new_tokens=self.recipe.evaluation.max_new_tokens,
+                        autocast=parts.autocast,
+                        tell=self.control.check,
+                    )
+            except StopRequested:
+                if self.ranks.count > 1:
+                    return  # the others are at the next step already: all stop there
+                raise
+            self.reporter.emit("sample", step=self.progress.step, prompt=prompt, reply=reply)
+
+    def finish(self) -> Path:
+        """Writes the adapter: the last weights, or with early stopping the best ones. Raises ModelError."""
+        parts, final = self.parts, self.rundir.adapter
+        if not self.ranks.leads:
+            return final
+        if self.recipe.evaluation.early_stopping and (best := checkpoint.best(self.rundir.checkpoints)):
+            checkpoint.load_weights(best, parts.model)
+        temporary = final.with_name(".adapter-saving")
+        setup.remove(temporary)
+        try:
+            with self.reporter.phase("save"), checkpoint.writing():
+                save_adapter(parts.model, temporary, parts.base_path, setup.pissa_start(self.rundir))
+                parts.tokenizer.save_pretrained(temporary)
+        except checkpoint.NotSaved as error:
+            raise ModelError(
+                f"the adapter could not be written: {error}",
+                f"free disk space, then `ftui runs resume {self.rundir.id}`",
+            ) from None
+        setup.remove(final)
+        temporary.rename(final)
+        setup.remove(setup_data.cache(self.rundir))
+        return final

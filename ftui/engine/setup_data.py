@@ -1,0 +1,163 @@
+"""The data of a run, ready to train on: rows encoded once, and scored once where the objective needs it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ftui.core.errors import FtuiError
+from ftui.core.objectives import PREFERENCE
+from ftui.data.training import fingerprint as fingerprint_of
+from ftui.data.verify import difference
+from ftui.engine.encode import Encoder
+from ftui.engine.model import fingerprint
+from ftui.engine.objectives import stride, units_for
+from ftui.engine.reference import Scorer, reference_logps
+from ftui.engine.rows import TALLY, Prepared, prepare
+from ftui.engine.tokenizer import stop_ids
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from ftui.core.recipe import Recipe
+    from ftui.engine.encode import TrainOn
+    from ftui.engine.ranks import Ranks
+    from ftui.engine.telemetry import Control, Reporter
+    from ftui.runs.rundir import RunDir
+
+
+def load_rows(
+    rundir: RunDir,
+    recipe: Recipe,
+    tokenizer: PreTrainedTokenizerBase,
+    base_path: Path,
+    reporter: Reporter,
+    control: Control,
+    *,
+    leads: bool,
+) -> Prepared:
+    """The encoded dataset, told as a `data` event."""
+    data = rundir.read_manifest().get("data", {})
+    train = Path(data.get("train", {}).get("path") or recipe.data.train)
+    validation = data.get("validation", {}).get("path")
+
+    def tell(done: int) -> None:
+        control.check()
+        reporter.progress("encode", done, 0, "rows")
+
+    def encoder() -> Encoder:
+        return Encoder(
+            tokenizer,
+            train_on=train_on(recipe),
+            max_length=recipe.data.max_length,
+            overlong="split" if recipe.training.objective == "pretrain" else recipe.data.overlong,
+            stop_ids=stop_ids(base_path),
+        )
+
+    if leads:
+        check_data(rundir, reporter)
+    rows = prepare(
+        cache(rundir),
+        recipe,
+        encoder,
+        units_for(recipe.training.objective),
+        train=train,
+        validation=Path(validation) if validation else None,
+        tell=tell,
+    )
+    each = stride(recipe.training.objective)
+    reporter.emit(
+        "data",
+        train_rows=len(rows.train) // each,
+        eval_rows=len(rows.validation) // each,
+        train_tokens=int(rows.train.lengths.sum()),
+        trained_tokens=int(rows.train.trained.sum()),
+        **rows.tally,
+    )
+    if recipe.data.validation and not len(rows.validation):
+        reporter.notice("no row was held back for validation", "raise data.validation, or give a file")
+    if tokenizer.chat_template and leads:
+        rundir.update_manifest(
+            template_sha256=hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest(),
+            base_path=str(base_path),
+            base_fingerprint=fingerprint(base_path),
+        )
+    return rows
+
+
+def check_data(rundir: RunDir, reporter: Reporter) -> None:
+    """Compares the datasets with the hashes in the run's manifest, before rows are encoded.
+
+    A file that changed since the run was made is refused; decisions made meanwhile train and are written
+    down. A run that has its rows already goes on with those, and says so. Raises FtuiError.
+    """
+    data = dict(rundir.read_manifest().get("data", {}))
+    encoded = (cache(rundir) / TALLY).exists()
+    for name, record in data.items():
+        if "sha256" not in record:
+            continue
+        try:
+            what = difference(record)
+        except FtuiError as error:
+            if not encoded:
+                raise
+            reporter.notice(f"the dataset cannot be read any more: {error.message}", "the rows are kept")
+            continue
+        if what and encoded:
+            changed = "has changed" if what == "file" else "has new decisions"
+            reporter.notice(
+                f"{record['path']} {changed} since this run began", "it trains on the rows as they were"
+            )
+        elif what == "file":
+            raise FtuiError(
+                "the dataset is not the one this run was made for: its SHA-256 differs",
+                "start a new run",
+                record["path"],
+            )
+        elif what:
+            data[name] = {**record, **fingerprint_of(Path(record["path"]))}
+            rundir.update_manifest(data=data)
+
+
+def load_reference(
+    rundir: RunDir,
+    recipe: Recipe,
+    rows: Prepared,
+    scorer: Scorer,
+    ranks: Ranks,
+    reporter: Reporter,
+    control: Control,
+    *,
+    capacity: int,
+) -> None:
+    """Scores every reply with the model as it is before training. capacity: tokens at once."""
+    for name, side in (("train", rows.train), ("validation", rows.validation)):
+
+        def tell(done: int, total: int) -> None:
+            control.check()
+            reporter.progress("reference", done, total, "replies")
+
+        with reporter.phase("reference"):
+            side.reference = reference_logps(
+                side,
+                cache(rundir) / name,
+                scorer,
+                capacity=max(capacity, recipe.data.max_length),
+                ranks=ranks,
+                tell=tell,
+            )
+
+
+def train_on(recipe: Recipe) -> TrainOn:
+    """Which turns count. Of preferences it is the replies: the prompt is what both have in common."""
+    if recipe.training.objective == "pretrain":
+        return "all"
+    if recipe.training.objective in PREFERENCE and recipe.data.train_on == "all":
+        return "assistant"
+    return recipe.data.train_on
+
+
+def cache(rundir: RunDir) -> Path:
+    """Where the encoded rows are while the run is not finished."""
+    return rundir.path / "cache"
