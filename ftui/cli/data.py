@@ -12,16 +12,21 @@ import click
 
 from ftui.cli.data_checks import check, fix
 from ftui.cli.data_export import export
+from ftui.cli.data_get import get
+from ftui.cli.data_map import map_fields
+from ftui.cli.data_search import search
 from ftui.cli.data_tokens import lengths, xray
 from ftui.cli.output import Progress, emit, example, json_line, json_option
 from ftui.core.errors import FtuiError
 from ftui.core.shapes_turns import json_text
 from ftui.core.text import one_line, sanitize
 from ftui.data import actions, pointers
+from ftui.data.agreement import agreement_of
 from ftui.data.dataset import Dataset
 
 if TYPE_CHECKING:
     from ftui.core.example import Example
+    from ftui.data.agreement import Agreement
     from ftui.data.operation import Op
     from ftui.data.rows import Row
 
@@ -43,8 +48,11 @@ def command() -> None:
 command.add_command(check)
 command.add_command(fix)
 command.add_command(export)
+command.add_command(get)
+command.add_command(search)
 command.add_command(xray)
 command.add_command(lengths)
+command.add_command(map_fields)
 
 
 @command.command(epilog=example("ftui data inspect tickets.jsonl --json"))
@@ -62,6 +70,7 @@ def inspect(file: Path, as_json: bool) -> None:
             "container": dataset.container,
             "shape": dataset.shape,
             "shapes": shapes,
+            "mapping": dataset.mapping.to_dict() if dataset.mapping else None,
             "rows": dataset.rows_known,
             "broken": broken,
             "bytes": size,
@@ -71,7 +80,10 @@ def inspect(file: Path, as_json: bool) -> None:
             "bad_journal_lines": dataset.bad_journal_lines,
             "notices": list(dataset.notices),
         }
-    emit(report, as_json, lambda: _report_text(report))
+        agreed, conflicts = agreement_of(dataset), len(dataset.conflicts())
+        if agreed is not None:
+            report |= {"agreement": _printable(agreed.to_dict()), "conflicts": conflicts}
+    emit(report, as_json, lambda: _report_text(report, agreed))
 
 
 @command.command(epilog=example("ftui data show tickets.jsonl --row 12"))
@@ -100,38 +112,6 @@ def show(file: Path, number: int, as_json: bool) -> None:
         "edited": row.text if row.edited else None,
     }
     emit(_printable(found), as_json, lambda: _row_text(row))
-
-
-@command.command(epilog=example("ftui data search tickets.jsonl refund --ignore-case --limit 20"))
-@_FILE
-@click.argument("text")
-@click.option("--ignore-case", is_flag=True, help="Match upper and lower case alike.")
-@click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    default=100,
-    show_default=True,
-    help="Rows listed; all are counted.",
-)
-@json_option
-def search(file: Path, text: str, ignore_case: bool, limit: int, as_json: bool) -> None:
-    """The rows that contain TEXT, edits included."""
-    with Dataset.open(file) as dataset:
-        progress = Progress(not as_json)
-        found = dataset.search(
-            text, ignore_case, progress=lambda done, total: progress("searching", done, total)
-        )
-        progress.clear()
-        rows = found[:limit]
-        if as_json:
-            emit({"matches": len(found), "rows": rows}, True, str)
-            return
-        for number in rows:
-            click.echo(f"{number:>8}  {dataset.summaries(number, 1)[0].preview}")
-        click.echo(
-            f"{len(found)} matching row{'' if len(found) == 1 else 's'}"
-            + (f", {limit} listed" if len(found) > limit else "")
-        )
 
 
 @command.command(
@@ -183,6 +163,17 @@ def undo(file: Path, count: int, as_json: bool) -> None:
         undone = dataset.undo(count)
     lines = [f"undone: {_op_text(op)}" for op in undone] or ["nothing to undo"]
     emit({"undone": _printable([op.to_dict() for op in undone])}, as_json, lambda: "\n".join(lines))
+
+
+@command.command(epilog=example("ftui data redo tickets.jsonl"))
+@_FILE
+@json_option
+def redo(file: Path, as_json: bool) -> None:
+    """Do again what your latest undo took back, unless you did something else since."""
+    with Dataset.open(file) as dataset:
+        redone = dataset.redo()
+    lines = [f"done again: {_op_text(op)}" for op in redone] or ["nothing to redo"]
+    emit({"redone": _printable([op.to_dict() for op in redone])}, as_json, lambda: "\n".join(lines))
 
 
 @command.command(epilog=example("ftui data log tickets.jsonl --json"))
@@ -267,17 +258,21 @@ def _printable(value: Any, depth: int = 0) -> Any:
     return value
 
 
-def _report_text(report: dict[str, Any]) -> str:
+def _report_text(report: dict[str, Any], agreed: Agreement | None) -> str:
     votes = ", ".join(f"{shape} {count:,}" for shape, count in report["shapes"].items()) or "none"
     decided = ", ".join(f"{count:,} {name}" for name, count in report["decisions"].items() if count)
     lines = [
         f"{one_line(report['path'], 200)}",
         f"  container  {report['container']}, {report['bytes']:,} bytes",
-        f"  shape      {report['shape']} ({votes})",
+        f"  shape      {report['shape']} ({votes}{', as mapped' if report['mapping'] else ''})",
         f"  rows       {report['rows']:,}" + (f", {report['broken']:,} broken" if report["broken"] else ""),
         f"  decisions  {decided or 'none'}",
         f"  sha256     {report['sha256']}",
     ]
+    if agreed is not None:
+        lines.append(f"  annotators {', '.join(one_line(name, 20) for name in agreed.annotators)}: {agreed}")
+    if report.get("conflicts"):
+        lines.append(f"  conflicts  {report['conflicts']:,}; Q in the Data pane lists them")
     if report["orphans"]:
         lines.append(f"  orphans    {report['orphans']:,} annotated rows are no longer in the file")
     if report["bad_journal_lines"]:
@@ -318,13 +313,13 @@ def _example_text(shown: Example) -> str:
 
 
 def _op_text(op: Op) -> str:
-    when = f"{_time(op.ts)}  {one_line(op.who, 20)}"
+    when, where = f"{_time(op.ts)}  {one_line(op.who, 20)}", f"row {op.n}" if op.n else "the file"
     if op.op == "undo":
-        return f"{when}  row {op.n}  undo"
+        return f"{when}  {where}  undo"
     change = (
         op.path + (" " if op.path else "") + ("" if op.after is pointers.MISSING else json.dumps(op.after))
     )
-    return f"{when}  row {op.n}  {op.op} {one_line(change, 100)}".rstrip()
+    return f"{when}  {where}  {op.op} {one_line(change, 100)}".rstrip()
 
 
 def _time(seconds: float) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ftui.cli.data_tokens import Told
 from ftui.cli.output import Progress, emit, example, json_option
 from ftui.core.errors import FtuiError
 from ftui.core.text import sanitize
@@ -31,9 +32,10 @@ _SHOWN = 12
 @json_option
 def check(file: Path, against: Path | None, model: str | None, max_length: int, as_json: bool) -> int:
     """Looks for what would hurt the model. Exits 1 when there is an error among the findings."""
-    findings, rows = _checked(file, against, Progress(enabled=not as_json))
+    failed: dict[str, str] = {}
+    findings, rows = _checked(file, against, Progress(enabled=not as_json), failed)
     if model:
-        findings = [*findings, *_overlong(file, model, max_length)]
+        findings = [*findings, *_overlong(file, model, max_length, Progress(enabled=not as_json))]
     emit(
         {
             "rows": rows,
@@ -48,9 +50,10 @@ def check(file: Path, against: Path | None, model: str | None, max_length: int, 
                 }
                 for finding in findings
             ],
+            "failed": failed,
         },
         as_json,
-        lambda: _text(findings, rows),
+        lambda: _text(findings, rows, failed),
     )
     return 1 if any(finding.severity == "error" for finding in findings) else 0
 
@@ -91,7 +94,9 @@ def fix(file: Path, check_name: str, as_json: bool) -> None:
     )
 
 
-def _checked(file: Path, against: Path | None, progress: Progress) -> tuple[list[Finding], int]:
+def _checked(
+    file: Path, against: Path | None, progress: Progress, failed: dict[str, str] | None = None
+) -> tuple[list[Finding], int]:
     from ftui.data.checks.run import run_checks
     from ftui.data.dataset import Dataset
 
@@ -103,26 +108,30 @@ def _checked(file: Path, against: Path | None, progress: Progress) -> tuple[list
                 unseen.find_all()
                 other = (against.name, list(unseen.rows()))
         findings = run_checks(
-            dataset.rows(), total, against=other, progress=lambda done, all_: progress("checking", done, all_)
+            dataset.rows(),
+            total,
+            against=other,
+            progress=lambda done, all_: progress("checking", done, all_),
+            failed=failed,
         )
     progress.clear()
     return findings, total
 
 
-def _overlong(file: Path, model: str, max_length: int) -> list[Finding]:
-    from ftui.data.checks.finding import Finding
-    from ftui.runs.encoder import row_lengths
+def _overlong(file: Path, model: str, max_length: int, progress: Progress) -> list[Finding]:
+    from ftui.runs.encoder import row_lengths, too_long
 
-    rows = tuple(number for number, tokens in row_lengths(file, model) if tokens > max_length)
-    if not rows:
-        return []
-    return [Finding("too-long", "warning", rows, f"over {max_length} tokens: dropped or cut by the recipe")]
+    told = Told(progress)
+    try:
+        return too_long(row_lengths(file, model, told, only="not-rejected"), max_length)
+    finally:
+        progress.clear()
 
 
-def _text(findings: list[Finding], rows: int) -> str:
+def _text(findings: list[Finding], rows: int, failed: dict[str, str]) -> str:
+    lines = [f"could not run: {name} ({why})" for name, why in failed.items()]
     if not findings:
-        return f"{rows:,} rows, nothing found"
-    lines = []
+        return "\n".join([*lines, f"{rows:,} rows, nothing found"])
     for finding in findings:
         count = f"{finding.count:,}" if finding.rows else ""
         lines.append(f"{finding.severity:<8} {count:>7}  {finding.check:<18} {sanitize(finding.message)}")

@@ -61,4 +61,6 @@ def _text(report: Report) -> str:
     lines += [
         f"{count:>8,} rows  lost {what}: this shape cannot hold it" for what, count in report.lost.items()
     ]
+    if report.altered:
+        lines.append(f"{report.altered:>8,} cells altered: an apostrophe before what looks like a formula")
     return "\n".join([*lines, f"manifest       {sanitize(str(report.manifest), lines=False)}"])

@@ -56,7 +56,7 @@ def xray(
     from ftui.runs.encoder import Encoder, example_of
 
     row = example_of(file, number)  # what is wrong with the row is told before a process is started
-    told = _Told(Progress(enabled=not as_json))
+    told = Told(Progress(enabled=not as_json))
     try:
         with Encoder() as encoder:
             seen = encoder.xray(
@@ -82,7 +82,7 @@ def lengths(file: Path, model: str, max_length: int | None, as_json: bool) -> No
     from ftui.runs.encoder import Encoder
 
     Dataset.open(file).close()  # a missing file is told before a process is started
-    told = _Told(Progress(enabled=not as_json))
+    told = Told(Progress(enabled=not as_json))
     try:
         with Encoder() as encoder:
             found = encoder.lengths(file, model, max_length=max_length, progress=told)
@@ -91,7 +91,7 @@ def lengths(file: Path, model: str, max_length: int | None, as_json: bool) -> No
     emit(asdict(found), as_json, lambda: _lengths_text(found))
 
 
-class _Told:
+class Told:
     """The encoder's progress in words."""
 
     def __init__(self, progress: Progress) -> None:
@@ -118,6 +118,9 @@ def _xray_text(number: int, seen: Xray, warnings: list[str], *, styled: bool) ->
     cut = "".join(_token_text(token, styled) for token in seen.tokens if token.truncated)
     lines += ["", kept] if kept else []
     lines += [f"--- {seen.truncated:,} tokens truncated ---", cut] if cut else []
+    if seen.rejected is not None:
+        other = "".join(_token_text(token, styled) for token in seen.rejected.tokens if not token.truncated)
+        lines += ["", "--- with the rejected reply, which preference training steers away from ---", other]
     return "\n".join(lines)
 
 

@@ -51,8 +51,19 @@ def one_line(text: str, width: int) -> str:
         text = text.lstrip()
     most = width * 4 + 64
     # One character more than fits tells whether it fits; a visible mark is never shorter than what it replaces.
-    head = " ".join(text[:most].split())[: width + 1]
-    clean = head if head.isascii() and head.isprintable() else sanitize(head, lines=False)
+    head = text[: width + 1]
+    if not head.isprintable() or "  " in head or head[-1:] == " ":  # all white space but " " is not printable
+        head = " ".join(text[: width + width // 4].split())
+        if len(head) <= width:  # much white space: look further
+            head = " ".join(text[:most].split())
+        head = head[: width + 1]
+    if head.isascii():
+        harmless = head.isprintable()
+    else:  # nothing but those two ranges is both printable and hostile; the second takes two units of UTF-16
+        harmless = (
+            head.isprintable() and "\u034f" not in head and len(head.encode("utf-16-le")) == 2 * len(head)
+        )
+    clean = head if harmless else sanitize(head, lines=False)
     if len(clean) > width or len(text) > most:
         return clean[: max(0, width - 1)] + "\u2026"
     return clean

@@ -12,7 +12,7 @@ from ftui.data.operation import Op, row_sha
 from ftui.data.row_view import encoded, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ftui.data.actions import Action
     from ftui.data.annotations import Annotations, Key
@@ -32,14 +32,15 @@ def operations(
     changes: Sequence[tuple[int, Action]],
 ) -> list[Op]:
     """An operation for each (row from 0, action); several are one group. Raises FtuiError, then none."""
-    group = secrets.token_hex(8) if len(changes) > 1 else ""
+    name = secrets.token_hex(8)
+    group, of = (name, len(changes)) if len(changes) > 1 else ("", 0)
+    times = journal.times(len(changes) + 1 if group else 1)
     rows = {at for at, _ in changes}
     alike = file.index.rows_by_tag({file.index.tags[at] for at in rows}) if len(rows) > _MANY else None
     taken: set[Key] = set()
     new: dict[int, RowState] = {}
     ops = []
-    for at, action in changes:
-        raw = file.raw(at)
+    for nth, ((at, action), raw) in enumerate(zip(changes, _raws(file, changes), strict=True), 1):
         state = state_at.get(at) or new.get(at)
         if state is None:
             sha = row_sha(raw)
@@ -48,14 +49,32 @@ def operations(
             state = new[at] = RowState(key, at + 1)
         taken.add(state.key)
         before = _before(file, raw, state, action)
+        overruled = state.decisions.values() if action.kind == "status" and state.conflict else ()
+        settles = tuple([op.id for op in overruled])
         sha, occ = state.key
         ops.append(
             Op(
-                secrets.token_hex(8), action.kind, journal.now(), who, sha, occ, at + 1,
-                action.path, before, action.value, group,
+                f"{name}.{nth}" if group else name, action.kind, next(times), who, sha, occ, at + 1,
+                action.path, before, action.value, group, "", settles, of,
             )
         )  # fmt: skip
+    if group:
+        ops.append(Op(f"{name}.0", "commit", next(times), who, "", 0, 0, group=group, of=of))
     return ops
+
+
+def _raws(file: OpenedFile, changes: Sequence[tuple[int, Action]]) -> Iterator[bytes]:
+    """The bytes of each change's row; neighbours are read in one go."""
+    start = 0
+    while start < len(changes):
+        end, first = start + 1, changes[start][0]
+        while end < len(changes) and changes[end][0] == first + end - start:
+            end += 1
+        if end - start == 1:
+            yield file.raw(first)
+        else:
+            yield from file.raws(first, end - start)
+        start = end
 
 
 def _free_key(sha: str, occ: int, annotations: Annotations, taken: set[Key]) -> Key:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from ftui.core.errors import FtuiError
 from ftui.data.decisions import Decisions
+from ftui.data.facts import BROKEN
 from ftui.data.journal import default_who
 from ftui.data.opened import OpenedFile
 from ftui.data.row_view import row_of, summary_of
@@ -18,7 +20,9 @@ from ftui.data.search import Needle, matching_rows
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ftui.core.shapes_mapping import FieldMap
     from ftui.data.actions import Action
+    from ftui.data.annotations import RowState
     from ftui.data.operation import Op
     from ftui.data.rows import Counts, Row, RowSummary
 
@@ -26,6 +30,7 @@ Progress = Callable[[int, int], None]
 Cancelled = Callable[[], bool]
 
 _SUMMARIES = 8192  # kept, so that scrolling back costs nothing
+_STATES = 4096  # looked at in one go, as for _ROWS
 _ROWS = 256  # read at a time: the lock, the cancel button and the screen never wait for more
 
 
@@ -43,6 +48,7 @@ class Dataset:
         self._file = OpenedFile(path)
         self._decisions = Decisions(path, who)
         self._summaries: dict[int, RowSummary] = {}
+        self._summarised_as: FieldMap | None = None
         self._replaced: tuple[str, ...] = ()
         self._decisions.read(self._file)
 
@@ -81,15 +87,28 @@ class Dataset:
     def shape(self) -> str:
         """The shape of most rows read so far."""
         with self._lock:
-            if not len(self._file.facts):
+            if not len(self._file.votes):
                 self._file.read_facts(20)
-            return self._file.facts.dominant()
+            return self._file.votes.dominant()
 
     @property
     def shapes(self) -> dict[str, int]:
         """Rows by shape, most frequent first, of those read so far; broken ones are under "broken"."""
         with self._lock:
-            return dict(self._file.facts.counts.most_common())
+            return dict(self._file.votes.counts.most_common())
+
+    @property
+    def votes(self) -> dict[str, int]:
+        """Rows by the shape they have by themselves, whatever the mapping says; broken ones left out."""
+        with self._lock:
+            return {
+                name: count for name, count in self._file.facts.counts.items() if count and name != BROKEN
+            }
+
+    @property
+    def mapping(self) -> FieldMap | None:
+        """How the rows are read, where a person said so (`map_fields`); None: as they look."""
+        return self._file.mapping
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -129,6 +148,24 @@ class Dataset:
         with self._lock:
             return {row + 1: statuses for row, statuses in self._decisions.conflicts().items()}
 
+    def decided_rows(self, wanted: Callable[[RowState], bool]) -> list[int]:
+        """Numbers of the annotated rows for which `wanted` is true, in order. Nothing is read."""
+        with self._lock:
+            rows = sorted(self._decisions.placed())
+        found: list[int] = []
+        for start in range(0, len(rows), _STATES):
+            with self._lock:
+                states = map(self._decisions.state, part := rows[start : start + _STATES])
+                found += [row + 1 for row, state in zip(part, states, strict=True) if state and wanted(state)]
+        return found
+
+    def undecided_among(self, numbers: Sequence[int]) -> int:
+        """How many of these rows, ascending, are neither decided nor deleted."""
+        done = self.decided_rows(lambda state: state.deleted or state.status != "undecided")
+        return len(numbers) - sum(
+            (at := bisect_left(numbers, number)) < len(numbers) and numbers[at] == number for number in done
+        )
+
     def counts(self) -> Counts:
         """Rows by decision, from running totals: nothing is read."""
         with self._lock:
@@ -153,13 +190,13 @@ class Dataset:
             with self._lock:
                 self._file.read_facts(_ROWS)
                 _, total = self._file.progress()
-                part = len(self._file.facts) / max(1, len(self._file.index))
+                part = self._file.share_read
             tell(total + int(total * part), 2 * total)
             time.sleep(0)
 
-    def find_all(self) -> int:
-        """Finds every row, however long that takes; how many there are."""
-        while not self.complete:
+    def find_all(self, cancelled: Cancelled | None = None) -> int:
+        """Finds every row, however long that takes; how many there are. Cancelled: how many so far."""
+        while not self.complete and not (cancelled and cancelled()):
             with self._lock:
                 self._step()
         return self.rows_known
@@ -188,6 +225,23 @@ class Dataset:
                     at += 1
             yield from page
 
+    def rows_of(self, numbers: Sequence[int]) -> Iterator[Row]:
+        """These rows, journal applied, read in blocks; their `line` is 0: it would take as long to count."""
+        for start in range(0, len(numbers), _ROWS):
+            with self._lock:
+                file = self._file
+                file.check()
+                page = [
+                    row_of(file, number - 1, file.raw(number - 1), 0, self._decisions.state(number - 1))
+                    for number in numbers[start : start + _ROWS]
+                ]
+            yield from page
+
+    def shape_codes(self) -> tuple[bytes, list[str]]:
+        """A byte for each row read so far, in order: which of the names, "broken" among them. As in the file."""
+        with self._lock:
+            return self._file.votes.codes.tobytes(), list(self._file.votes.names)
+
     def summaries(self, start: int, count: int) -> list[RowSummary]:
         """Up to `count` rows from row `start` on, for a list. Cheap; shorter at the end of the file."""
         with self._lock:
@@ -204,6 +258,18 @@ class Dataset:
                             self._file, number - 1, raw, self._decisions.state(number - 1)
                         )
             return [known[number] for number in numbers if number in known]
+
+    def summaries_of(self, numbers: Sequence[int]) -> list[RowSummary]:
+        """These rows, ascending, for a list of some of them. Cheap; numbers beyond the end are left out."""
+        found: list[RowSummary] = []
+        start = 0
+        while start < len(numbers):
+            end = start + 1  # neighbours are read in one go
+            while end < len(numbers) and numbers[end] == numbers[end - 1] + 1:
+                end += 1
+            found += self.summaries(numbers[start], end - start)
+            start = end
+        return found
 
     def search(
         self,
@@ -264,6 +330,15 @@ class Dataset:
                 self._find(number)
             return self._decisions.apply(self._file, [(number - 1, action) for number, action in changes])
 
+    def map_fields(self, mapping: FieldMap | None) -> Op:
+        """Has every row read by `mapping` from now on, None: as it looks; one undo takes it back.
+
+        Rows that lack what the mapping needs keep the shape they have. Raises FtuiError where it cannot be
+        written; nothing has changed then.
+        """
+        with self._lock:
+            return self._decisions.map_fields(self._file, mapping)
+
     def undo(self, count: int = 1) -> list[Op]:
         """Takes back this annotator's latest `count` actions, those of earlier sessions too.
 
@@ -271,6 +346,14 @@ class Dataset:
         """
         with self._lock:
             return self._decisions.undo(self._file, count)
+
+    def redo(self) -> list[Op]:
+        """Does again what this annotator's latest `undo` took back, unless they did something else since.
+
+        Returns the operations that are back, none where there is nothing to redo.
+        """
+        with self._lock:
+            return self._decisions.redo(self._file)
 
     def log(self) -> Iterator[Op]:
         """Every operation of every annotator, undone ones and undos included, by time."""
@@ -316,8 +399,9 @@ class Dataset:
         return number - 1
 
     def _forget_changed(self) -> None:
-        if len(self._summaries) > _SUMMARIES:
+        if len(self._summaries) > _SUMMARIES or self._summarised_as != self._file.mapping:
             self._summaries.clear()
+            self._summarised_as = self._file.mapping
         for row in self._decisions.changed:
             self._summaries.pop(row + 1, None)
         self._decisions.changed.clear()

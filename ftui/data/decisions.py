@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ftui.core.shapes_mapping import parse
 from ftui.data.annotations import Annotations, RowState, apply_edits
 from ftui.data.changes import operations
 from ftui.data.facts import BROKEN
 from ftui.data.journal import Journal, JournalReader, sidecar
+from ftui.data.no_collection import no_collection
 from ftui.data.operation import Op
 from ftui.data.placing import Placing
 from ftui.data.rows import Counts
@@ -18,8 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from ftui.core.shapes_mapping import FieldMap
     from ftui.data.actions import Action
     from ftui.data.opened import OpenedFile
+
+
+_ROWLESS = frozenset(("undo", "map", "commit"))  # operations that name no row of their own
 
 
 class Decisions:
@@ -44,9 +49,19 @@ class Decisions:
         """What was decided about `row`, None for nothing ever."""
         return self._placing.state_at.get(row)
 
+    def placed(self) -> list[int]:
+        """Rows with a state, in no order."""
+        return list(self._placing.state_at)
+
     @property
     def bad_lines(self) -> int:
         return self._reader.bad
+
+    @property
+    def mapping(self) -> FieldMap | None:
+        """How the file's rows are to be read; None: as they look."""
+        op = self._annotations.mapping
+        return parse(op.after) if op is not None and op.after is not None else None
 
     def edited(self) -> set[int]:
         """Rows with edits."""
@@ -94,7 +109,8 @@ class Decisions:
             self._placing = Placing()
             self._take(self._reader.read(), file)
             return True
-        return self._take(self._reader.read(), file)
+        with no_collection():
+            return self._take(self._reader.read(), file)
 
     def settle(self, file: OpenedFile) -> None:
         """Finds rows for decisions among those the index knows by now."""
@@ -102,6 +118,7 @@ class Decisions:
 
     def place_all(self, file: OpenedFile) -> None:
         """Looks for every row again: the file is another one."""
+        file.read_as(self.mapping)
         self._placing = Placing()
         self._annotations.forget_places()
         self._placing.add(self._annotations.states.values())
@@ -109,16 +126,28 @@ class Decisions:
 
     def apply(self, file: OpenedFile, changes: Sequence[tuple[int, Action]]) -> list[Op]:
         """(row from 0, action) each, written as one. Raises FtuiError, then nothing changed."""
-        ops = operations(
-            file,
-            self._placing.state_at,
-            self._annotations,
-            self._journal,
-            who=self._who,
-            changes=changes,
+        with no_collection():
+            ops = operations(
+                file,
+                self._placing.state_at,
+                self._annotations,
+                self._journal,
+                who=self._who,
+                changes=changes,
+            )
+            self._write(ops, file)
+        return ops[: len(changes)]  # without the commit
+
+    def map_fields(self, file: OpenedFile, mapping: FieldMap | None) -> Op:
+        """Writes how the file's rows are to be read from now on. Raises FtuiError, then nothing changed."""
+        self.read(file)
+        before = None if file.mapping is None else file.mapping.to_dict()
+        after = None if mapping is None else mapping.to_dict()
+        op = Op(
+            secrets.token_hex(8), "map", self._journal.now(), self._who, "", 0, 0, before=before, after=after
         )
-        self._write(ops, file)
-        return ops
+        self._write([op], file)
+        return op
 
     def undo(self, file: OpenedFile, count: int) -> list[Op]:
         """Takes back the latest `count` units of this annotator; what they were, latest first."""
@@ -133,9 +162,24 @@ class Decisions:
             ],
             file,
         )
+        return self._as_placed(op for unit in units for op in unit)
+
+    def redo(self, file: OpenedFile) -> list[Op]:
+        """Takes back this annotator's latest undo; what that brought back, none where there is nothing to redo."""
+        self.read(file)
+        found = self._annotations.redoable(self._who)
+        if found is None:
+            return []
+        undo, ops = found
+        now = self._journal.now()
+        again = Op(secrets.token_hex(8), "undo", now, self._who, undo.sha, undo.occ, undo.n, undoes=undo.id)
+        self._write([again], file)
+        return self._as_placed(ops)
+
+    def _as_placed(self, ops: Iterable[Op]) -> list[Op]:
+        """Operations with `n` as it is now: rows may have moved since."""
         rows = self._placing.row_of
-        # `n` as it is now: rows may have moved since.
-        return [replace(op, n=rows.get((op.sha, op.occ), op.n - 1) + 1) for unit in units for op in unit]
+        return [op._replace(n=rows.get((op.sha, op.occ), op.n - 1) + 1) for op in ops]
 
     def _write(self, ops: list[Op], file: OpenedFile) -> None:
         if not ops:
@@ -144,25 +188,34 @@ class Decisions:
         if self._journal.path is not None:
             self._reader.skip(self._journal.path, start, end)
         for op in ops:
-            if op.op != "undo":
+            if op.op not in _ROWLESS:
                 self._place_new(op)
         self._take(ops, file)
 
     def _place_new(self, op: Op) -> None:
-        state = self._annotations.states.setdefault((op.sha, op.occ), RowState((op.sha, op.occ), op.n))
+        key = (op.sha, op.occ)
+        state = self._annotations.states.get(key)
+        if state is None:
+            state = self._annotations.states[key] = RowState(key, op.n)
         if state.orphan:
             self._annotations.set_orphan(state, False)
         self._placing.put(state, op.n - 1)
 
     def _take(self, ops: Iterable[Op], file: OpenedFile) -> bool:
+        with no_collection():
+            return self._taken(ops, file)
+
+    def _taken(self, ops: Iterable[Op], file: OpenedFile) -> bool:
         touched = self._annotations.add(ops)
+        remapped = self.mapping != file.mapping
+        file.read_as(self.mapping)
         self._placing.add(touched)
         self.settle(file)
         for state in touched:
             if (row := self._placing.row_of.get(state.key)) is not None:
                 self.changed.add(row)
-            if any(op.op == "raw" for op in state.edits):
+            if state.edits and any(op.op == "raw" for op in state.edits):
                 self._rewritten.add(state)
-            else:
+            elif self._rewritten:
                 self._rewritten.discard(state)
-        return bool(touched)
+        return remapped or bool(touched)

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import hashlib
-import io
 import json
 import os
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ftui import __version__
 from ftui.core.errors import FtuiError
 from ftui.core.shapes_back import TARGETS, from_example, lost
 from ftui.data.dataset import Dataset
+from ftui.data.export_file import Writer, Written
 from ftui.data.grouped_split import GroupedSplit
-from ftui.data.rows import dump_json
 from ftui.data.training import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from ftui.data.rows import Row
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
 Only = Literal["not-rejected", "accepted", "all"]
 CONTAINERS = ("jsonl", "json", "csv")
 _SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv"}
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +47,17 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    path: Path
-    rows: int
-    sha256: str
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"path": str(self.path), "rows": self.rows, "sha256": self.sha256}
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
-    """files: train first. skipped, lost: how many rows were left out, or lost something, by reason."""
+    """files: train first. skipped, lost: how many rows were left out, or lost something, by reason.
+
+    altered: CSV cells that got an apostrophe to be safe in a spreadsheet.
+    """
 
     files: tuple[Written, ...]
     manifest: Path
     skipped: dict[str, int] = field(default_factory=dict)
     lost: dict[str, int] = field(default_factory=dict)
+    altered: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -75,6 +65,7 @@ class Report:
             "manifest": str(self.manifest),
             "skipped": self.skipped,
             "lost": self.lost,
+            "altered": self.altered,
         }
 
 
@@ -100,6 +91,8 @@ def export(
         )
     if plan.shape != "same" and plan.shape not in TARGETS:
         raise FtuiError(f"no such shape: {plan.shape}", f"same, or one of {', '.join(TARGETS)}", "--as")
+    if plan.spreadsheet_safe and container != "csv":
+        raise FtuiError("only a CSV is opened by spreadsheets", "end --out in .csv", "--spreadsheet-safe")
     if not 0 <= plan.split < 1:
         raise FtuiError(
             f"a split is a share from 0 up to 1, got {plan.split}", "for example --split 0.1", "--split"
@@ -112,7 +105,7 @@ def export(
         same_form = dataset.container == container and dataset.delimiter in ("", ",")
         keep_bytes = plan.shape == "same" and same_form
         writers = [
-            open_files.enter_context(_Writer(path, container, plan.spreadsheet_safe)) for path in targets
+            open_files.enter_context(Writer(path, container, plan.spreadsheet_safe)) for path in targets
         ]
         counts = _Counts()
         split = GroupedSplit(plan.split, plan.seed)
@@ -139,7 +132,8 @@ def export(
                 "the dataset changed while it was exported: nothing was written", "export again", str(source)
             )
         files = tuple(writer.finish() for writer in writers)
-    report = Report(files, manifest, dict(counts.skipped), dict(counts.lost))
+    altered = sum(writer.altered for writer in writers)
+    report = Report(files, manifest, dict(counts.skipped), dict(counts.lost), altered)
     _write_manifest(manifest, before, plan, report)
     return report
 
@@ -189,103 +183,6 @@ def _converted(row: Row, shape: str, keep_bytes: bool, counts: _Counts) -> tuple
         return from_example(row.example, shape), None
     except FtuiError as error:
         raise FtuiError(error.message, error.hint, f"row {row.number}") from None
-
-
-class _Writer:
-    """Writes rows to a temporary file beside `path`; `finish` puts it in place, leaving removes it."""
-
-    def __init__(self, path: Path, container: str, spreadsheet_safe: bool) -> None:
-        self._path = path
-        self._container = container
-        self._safe = spreadsheet_safe
-        self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        self._digest = hashlib.sha256()
-        self._rows = 0
-        self._header: list[str] = []
-        self._done = False
-
-    def __enter__(self) -> _Writer:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: IO[bytes] = self._part.open("wb")
-        except OSError as error:
-            raise FtuiError(f"cannot write: {error.strerror}", "", str(self._path)) from None
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):
-            self._file.close()
-        if not self._done:
-            self._part.unlink(missing_ok=True)
-
-    def write(self, value: Any, raw: bytes | None) -> None:
-        """Appends a row: its own bytes where given, else its value in this container's form."""
-        for piece in self._pieces(value, raw):
-            self._put(piece)
-        self._rows += 1
-
-    def _pieces(self, value: Any, raw: bytes | None) -> Iterator[bytes]:
-        if self._container == "csv":
-            yield from self._csv(value, raw)
-            return
-        line = raw if raw is not None else dump_json(value).encode("utf-8")
-        if self._container == "json":
-            yield b"[\n" if not self._rows else b",\n"
-            yield line
-        else:
-            yield line + b"\n"
-
-    def _csv(self, value: Any, raw: bytes | None) -> Iterator[bytes]:
-        if not isinstance(value, dict):
-            raise FtuiError("a CSV row needs named fields", "export as .jsonl instead", str(self._path))
-        if not self._rows:
-            self._header = list(value)
-            yield _record(self._header)
-        if unknown := set(value) - set(self._header):
-            names = ", ".join(sorted(unknown))
-            raise FtuiError(f"a row has fields the first lacks: {names}", "export as .jsonl", str(self._path))
-        if raw is not None and not self._safe:
-            yield raw + b"\n"
-            return
-        cells = [_cell(value.get(name, "")) for name in self._header]
-        yield _record([f"'{cell}" if self._safe and cell.startswith(_FORMULA) else cell for cell in cells])
-
-    def finish(self) -> Written:
-        """Flushes to disk and puts the file in its place."""
-        if self._container == "json":
-            self._put(b"\n]\n" if self._rows else b"[]\n")
-        try:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._part.replace(self._path)
-        except OSError as error:
-            raise FtuiError(
-                f"cannot write: {error.strerror}", "nothing earlier was harmed", str(self._path)
-            ) from None
-        self._done = True
-        return Written(self._path, self._rows, self._digest.hexdigest())
-
-    def _put(self, piece: bytes) -> None:
-        try:
-            self._file.write(piece)
-        except OSError as error:
-            raise FtuiError(
-                f"cannot write: {error.strerror}", "nothing earlier was harmed", str(self._path)
-            ) from None
-        self._digest.update(piece)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return "" if value is None else dump_json(value)
-
-
-def _record(cells: list[str]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue().encode("utf-8", "surrogatepass")
 
 
 def _write_manifest(path: Path, source: dict[str, Any], plan: Plan, report: Report) -> None:

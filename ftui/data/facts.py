@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ftui.core import shapes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ftui.data.index import Index
     from ftui.data.source import Bytes
 
@@ -16,9 +18,13 @@ BROKEN = "broken"
 
 
 class Facts:
-    """Grows row by row behind the index. codes: one byte a row, an index into `names`."""
+    """Grows row by row behind the index. codes: one byte a row, an index into `names`.
 
-    def __init__(self) -> None:
+    recognise: names the shape of a row's value; by default the one it has by itself.
+    """
+
+    def __init__(self, recognise: Callable[[Any], str] = shapes.recognise) -> None:
+        self._recognise = recognise
         self.codes = array("B")
         self.names: list[str] = [BROKEN]
         self.counts: Counter[str] = Counter()
@@ -36,7 +42,7 @@ class Facts:
 
     def step(self, index: Index, source: Bytes, count: int) -> None:
         """Reads up to `count` rows more."""
-        parse, recognise = index.format.parse, shapes.recognise
+        parse, recognise = index.format.parse, self._recognise
         codes = bytearray()
         for raw in index.raws(source, len(self.codes), count):
             value, broken = parse(raw, False)

@@ -72,10 +72,11 @@ class Csv:
             raise ValueError("a CSV row is an object")
         out = io.StringIO()
         fields = [value.get(name, "") for name in self.header]
-        csv.writer(out, delimiter=self.delimiter, lineterminator="").writerow(
+        csv.writer(out, delimiter=self.delimiter, lineterminator="\r\n").writerow(
             [_text(field) for field in fields]
         )
-        return out.getvalue().encode("utf-8", "surrogatepass")
+        # With that line end, cells with line ends of any kind are quoted.
+        return out.getvalue().removesuffix("\r\n").encode("utf-8", "surrogatepass")
 
     def _whole(self, record: bytes) -> bool:
         """Whether a record of several lines has as many fields as the header."""

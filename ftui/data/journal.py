@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftui.core.errors import FtuiError
-from ftui.data.operation import Op, decode, encode
+from ftui.data.operation import Op, decode, encode, exactly
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 def default_who() -> str:
@@ -59,6 +59,12 @@ class Journal:
         """A time stamp later than every one given before, even where the clock steps back."""
         self._last = max(round(time.time(), 6), round(self._last + 1e-6, 6))
         return self._last
+
+    def times(self, count: int) -> Iterator[float]:
+        """`count` time stamps, each later than the one before."""
+        first = self.now()
+        self._last = round(first + (count - 1) * 1e-6, 6)
+        return (round(first + nth * 1e-6, 6) for nth in range(count))
 
     def append(self, ops: Sequence[Op]) -> tuple[int, int]:
         """Writes `ops` and waits for the disk; where in the file they begin and end.
@@ -185,6 +191,11 @@ class JournalReader:
             offset = self._offsets.get(path.name, (inode, 0))[1]
             file.seek(offset)
             for line in file:
+                if line[-1:] == b"\n" and (op := exactly(line[:-1])) is not None:  # nearly every line
+                    ops.append(op)
+                    torn = b""
+                    offset += len(line)
+                    continue
                 found, bad = decode(line.rstrip(b"\n"))
                 if bad and torn and (whole := decode(torn + b"\n" + line.rstrip(b"\n")))[0]:
                     found, bad = whole[0], -1

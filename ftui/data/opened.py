@@ -6,6 +6,7 @@ import os
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from ftui.core import shapes
 from ftui.core.errors import FtuiError
 from ftui.data.facts import Facts
 from ftui.data.index import Index
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from ftui.core.example import Example
+    from ftui.core.shapes_mapping import FieldMap
     from ftui.data.annotations import Annotations
     from ftui.data.placing import Placing
     from ftui.data.source import Bytes
@@ -34,6 +37,8 @@ class OpenedFile:
             self._source, format, self._meter = open_source(path, self._fd, self.identity)
             self.index = Index(format)
             self.facts = Facts()
+            self.mapping: FieldMap | None = None
+            self._mapped: Facts | None = None  # the shapes as `mapping` makes them; never cached
             self._cached = load(path, self.identity, self.index, self.facts)
             if not self._cached:
                 self.index.step(self._source)
@@ -48,8 +53,36 @@ class OpenedFile:
 
     @property
     def checked(self) -> bool:
-        """True when every row was found and read once."""
-        return self.index.complete and len(self.facts) == len(self.index)
+        """True when every row was found and read once for its shape."""
+        return self.index.complete and len(self.facts) == len(self.votes) == len(self.index)
+
+    @property
+    def votes(self) -> Facts:
+        """The shapes of the rows as they are read: by the mapping where there is one."""
+        return self.facts if self._mapped is None else self._mapped
+
+    @property
+    def share_read(self) -> float:
+        """How much of the rows found was read for its shape, 0 to 1."""
+        passes = 1 if self._mapped is None else 2
+        done = len(self.facts) + (0 if self._mapped is None else len(self._mapped))
+        return done / max(1, passes * len(self.index))
+
+    def read_as(self, mapping: FieldMap | None) -> None:
+        """Reads rows by `mapping` from now on; their shapes are counted anew."""
+        if mapping != self.mapping:
+            self.mapping = mapping
+            self._mapped = Facts(mapping.shape_of) if mapping is not None else None
+
+    def read_value(self, value: Any) -> tuple[str, Example | None]:
+        """(shape, example) of a row's value, by the mapping where it fits."""
+        if self.mapping is not None and (example := self.mapping.example(value)) is not None:
+            return self.mapping.shape, example
+        shape = shapes.recognise(value)
+        return shape, shapes.to_example(value, shape)
+
+    def shape_of(self, value: Any) -> str:
+        return shapes.recognise(value) if self.mapping is None else self.mapping.shape_of(value)
 
     @property
     def losses(self) -> tuple[str, ...]:
@@ -64,8 +97,11 @@ class OpenedFile:
     def read_facts(self, count: int) -> None:
         """Reads up to `count` rows more for their shape; keeps what was learned once all are read."""
         self._still_open()
-        self.facts.step(self.index, self._source, count)
-        if self.checked and not self._cached and not self.changed():
+        for facts in (self.facts, self._mapped):
+            if facts is not None and len(facts) < len(self.index):
+                facts.step(self.index, self._source, count)
+        known = self.index.complete and len(self.facts) == len(self.index)
+        if known and not self._cached and not self.changed():
             self._cached = True
             save(self.path, self.identity, self.index, self.facts)
 
@@ -113,7 +149,8 @@ class OpenedFile:
 
     def twins_before(self, at: int, raw: bytes, rows: Iterable[int]) -> int:
         """How many of `rows` lie before row `at` and are identical to it."""
-        return sum(row < at and self.index.raw(self._source, row) == raw for row in rows)
+        earlier = [row for row in rows if row < at]
+        return sum(self.index.raw(self._source, row) == raw for row in earlier) if earlier else 0
 
     def _still_open(self) -> None:
         if not self._closer.alive:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from heapq import heappop, heappush
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from ftui.data.index import tag_of
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ftui.data.source import Bytes
 
 
+_hint = itemgetter(0)
+
+
 class Placing:
     """The two-way map of rows (from 0) and states, completed as the index grows.
 
@@ -27,13 +30,14 @@ class Placing:
     def __init__(self) -> None:
         self.state_at: dict[int, RowState] = {}
         self.row_of: dict[Key, int] = {}
-        self._waiting: list[tuple[int, Key, RowState]] = []  # heap by hint
+        self._waiting: list[tuple[int, RowState]] = []  # by hint, the last one comes first
         self._lost: list[RowState] = []
 
     def add(self, states: Iterable[RowState]) -> None:
-        for state in states:
-            if state.key not in self.row_of:
-                heappush(self._waiting, (state.hint - 1, state.key, state))
+        new = [(state.hint - 1, state) for state in states if state.key not in self.row_of]
+        if new:
+            self._waiting += new
+            self._waiting.sort(key=_hint, reverse=True)
 
     def put(self, state: RowState, row: int) -> None:
         self.state_at[row] = state
@@ -42,8 +46,9 @@ class Placing:
     def settle(self, index: Index, source: Bytes, annotations: Annotations) -> list[int]:
         """Places what can be placed with the rows known now; the rows that got an annotation."""
         known, placed = len(index), []
-        while self._waiting and (self._waiting[0][0] < known or index.complete):
-            row, _, state = heappop(self._waiting)
+        waiting, complete = self._waiting, index.complete
+        while waiting and (complete or waiting[-1][0] < known):
+            row, state = waiting.pop()
             if state.key in self.row_of:
                 continue
             if 0 <= row < known and row not in self.state_at and index.tags[row] == tag_of(state.key[0]):

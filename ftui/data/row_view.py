@@ -23,10 +23,13 @@ def value_of(
     file: OpenedFile, raw: bytes, state: RowState | None, exact: bool = True
 ) -> tuple[Any, str, str]:
     """(value, why it is broken, shape) of a row, edits applied. exact: keep integers over 64 bits whole."""
+    value, broken = _edited(file, raw, state, exact)
+    return value, broken, BROKEN if broken else file.shape_of(value)
+
+
+def _edited(file: OpenedFile, raw: bytes, state: RowState | None, exact: bool = True) -> tuple[Any, str]:
     value, broken = file.parse(raw, exact)
-    if state and state.edits:
-        value, broken = apply_edits(value, broken, state.edits, file.parse)
-    return value, broken, BROKEN if broken else shapes.recognise(value)
+    return apply_edits(value, broken, state.edits, file.parse) if state and state.edits else (value, broken)
 
 
 def encoded(file: OpenedFile, value: Any, raw: bytes) -> str:
@@ -39,26 +42,29 @@ def encoded(file: OpenedFile, value: Any, raw: bytes) -> str:
 
 def row_of(file: OpenedFile, at: int, raw: bytes, line: int, state: RowState | None) -> Row:
     """Row `at` (from 0)."""
-    value, broken, shape = value_of(file, raw, state)
+    value, broken = _edited(file, raw, state)
+    shape, example = (BROKEN, None) if broken else file.read_value(value)
     text = raw.decode("utf-8", "replace")
     if state and state.edits:
         last = state.edits[-1]
         text = last.after if last.op == "raw" else text if broken else encoded(file, value, raw)
-    example = None if broken else shapes.to_example(value, shape)
-    row = Row(at + 1, line, raw, value, broken, shape, example, text)
+    row = Row(at + 1, line, raw, value, broken, shape, example, text, mapping=file.mapping)
     return row if state is None else row.annotated(state)
 
 
 def summary_of(file: OpenedFile, at: int, raw: bytes, state: RowState | None) -> RowSummary:
     """Row `at` (from 0) for the list. A row over a megabyte is not parsed: its length is in bytes then."""
     turns, chars, broken = 0, len(raw), ""
-    if len(raw) > _LIGHT and not (state and state.edits):
-        shape = file.facts.shape_of(at) or "unknown"
+    edited = state is not None and bool(state.edits)
+    shape = "" if edited else file.votes.shape_of(at)
+    if len(raw) > _LIGHT and not edited:
+        shape = shape or "unknown"
         preview = one_line(raw[: _PREVIEW * 16].decode("utf-8", "replace"), _PREVIEW)
     else:
-        value, broken, shape = value_of(file, raw, state, exact=False)
-        measures = _glance(value, shape)
-        if measures is None and not broken and (example := shapes.to_example(value, shape)):
+        value, broken = _edited(file, raw, state, exact=False)
+        shape = BROKEN if broken else shape or file.shape_of(value)
+        measures = _glance(value, shape) if file.mapping is None else None
+        if measures is None and not broken and (example := file.read_value(value)[1]):
             measures = _measure(example)
         if measures:
             turns, chars, preview = measures
@@ -78,24 +84,32 @@ def summary_of(file: OpenedFile, at: int, raw: bytes, state: RowState | None) ->
         chars,
         preview,
         broken,
+        state.conflict,
     )
 
 
 def _glance(value: Any, shape: str) -> tuple[int, int, str] | None:
     """What `_measure` says, for a plain conversation, without making an Example of it; else None."""
-    if shape not in ("messages", "sharegpt") or not isinstance(value, dict):
+    if not isinstance(value, dict):
         return None
-    turns = value[shapes.turn_key(value)] if shapes.turn_key(value) else None
+    if shape == "text":
+        text = value.get("text")
+        return (0, len(text), one_line(text, _PREVIEW)) if isinstance(text, str) else None
+    if shape not in ("messages", "sharegpt"):
+        return None
+    turns = value.get(shapes.TURN_KEYS[0]) or value.get(shapes.turn_key(value))
     if not isinstance(turns, list) or not value.keys().isdisjoint(shapes.SYSTEM_KEYS):
         return None
     chars, first, question = 0, "", ""
     for turn in turns:
-        said = turn.get("content", turn.get("value")) if isinstance(turn, dict) else None
-        role = turn.get("role", turn.get("from")) if isinstance(said, str) else None
+        if not isinstance(turn, dict):
+            return None
+        said = turn["content"] if "content" in turn else turn.get("value")
+        role = turn["role"] if "role" in turn else turn.get("from")
         if not isinstance(said, str) or not isinstance(role, str) or role == "function_call":
             return None
         chars += len(said)
-        if not question and said.strip():
+        if not question and said and not said.isspace():
             first = first or said
             question = said if shapes_turns.ROLES.get(role.lower()) == "user" else ""
     return len(turns), chars, one_line(question or first, _PREVIEW)

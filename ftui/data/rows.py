@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 if TYPE_CHECKING:
     from ftui.core.example import Example
+    from ftui.core.shapes_mapping import FieldMap
     from ftui.data.annotations import RowState
 
 _DIGITS = bytes.maketrans(b"0123456789", b"0" * 10)
@@ -26,6 +27,7 @@ class Row:
     broken: why it could not be read, "" when it could. text: what to show or edit as text (edits applied).
     shape: see `core.shapes`; "broken" when it could not be read. example: None when the shape is unknown.
     status: "undecided", "accepted" or "rejected". edited_at: seconds since the epoch, 0 when not edited.
+    mapping: how the file's rows are read, where a person said so.
     """
 
     number: int
@@ -45,6 +47,7 @@ class Row:
     edited_by: str = ""
     edited_at: float = 0.0
     deleted: bool = False
+    mapping: FieldMap | None = None
 
     def annotated(self, state: RowState) -> Row:
         """This row with what was decided about it."""
@@ -63,9 +66,11 @@ class Row:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class RowSummary:
-    """What the virtual list shows of a row. preview is sanitized, one line; turns 0 where there are none."""
+class RowSummary(NamedTuple):
+    """What the virtual list shows of a row. preview is sanitized, one line; turns 0 where there are none.
+
+    A tuple, because a list makes fifty of them for every page: a frozen dataclass takes three times as long.
+    """
 
     number: int
     status: str
@@ -77,6 +82,7 @@ class RowSummary:
     chars: int
     preview: str
     broken: str
+    conflict: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,21 +3,26 @@
     -> {"id":1,"op":"xray","model":M,"example":{..},"train_on":..,"max_length":..,"overlong":..,
         "chat_template":..,"revision":..,"trust_remote_code":..}
     <- {"id":1,"event":"finished","tokens":[{"id","text","trained","role","special","truncated"}],
-        "trained":n,"total":n,"truncated":n,"eos_trained":bool,"dropped":"","warnings":[..]}
-    -> {"id":2,"op":"lengths","model":M,"path":FILE,"only":..}
+        "trained":n,"total":n,"truncated":n,"eos_trained":bool,"dropped":"","warnings":[..],
+        "rejected":the same for the other reply of a preference pair, else null}
+    -> {"id":2,"op":"lengths","model":M,"path":FILE,"only":..,"rows":bool}
     <- {"id":2,"event":"progress","stage":"encode","done":n,"total":0}*
+       {"id":2,"event":"lengths","rows":[[row number,tokens],..],"refused":[[row number,why],..]}*  with "rows"
        {"id":2,"event":"finished","count","mean","p50","p90","p95","p99","max","over":{length:rows},"refused"}
+    -> {"id":2,"op":"cancel"}      ends "lengths" with what was counted so far, and "cancelled": true
     <- {"id":..,"event":"error","kind":"input"|"model","message":..,"hint":..,"where":..}
 
-Only "model" and "example", or "model" and "path", must be given; with "all" true the reply to "lengths" holds
-every length as "lengths". Lives as long as its stdin.
+Only "model" and "example", or "model" and "path", must be given. An "xray" asked for while lengths are being
+counted is answered at once. Lives as long as its stdin.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -32,11 +37,10 @@ from ftui.core.recipe import parse_recipe
 from ftui.core.text import one_line
 from ftui.engine.encode import OVERLONG, Encoder, Rendered
 from ftui.engine.models import resolve_model
+from ftui.engine.requests import Requests
 from ftui.engine.tokenizer import load_tokenizer, stop_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from transformers import PreTrainedTokenizerBase
 
 Tell = Callable[..., None]
@@ -50,19 +54,17 @@ def token_view(example: Example, encoder: Encoder) -> dict[str, Any]:
     """Every token of `example` as training sees it: the reply to "xray".
 
     The texts of the tokens, put together, are the text that was tokenised: a character that takes several
-    tokens shows at the first of them.
+    tokens shows at the first of them. A row that training leaves out is shown with nothing trained in it.
     """
     rendered = encoder.render(example)
     if isinstance(rendered, str):
-        return {
-            "tokens": [],
-            "trained": 0,
-            "total": 0,
-            "truncated": 0,
-            "eos_trained": False,
-            "dropped": rendered,
-            "warnings": [],
-        }
+        nothing = {"trained": 0, "eos_trained": False, "dropped": rendered}
+        if example.label is False:  # refused for what it teaches: its tokens can be looked at all the same
+            view = token_view(dataclasses.replace(example, label=None), encoder)
+            for token in view["tokens"]:
+                token["trained"] = False
+            return {**view, **nothing}
+        return {"tokens": [], "total": 0, "truncated": 0, "warnings": [], **nothing}
     ((ids, offsets),) = encoder.tokenise([rendered])
     kept = encoder.finish(rendered, ids, offsets)
     everything = [*kept.ids, *ids[len(kept.ids) :]] if len(kept.ids) < len(ids) else kept.ids
@@ -153,8 +155,9 @@ def parse_example(value: dict[str, Any]) -> Example:
 class _Server:
     """Answers requests in order; keeps the tokenizer of the last model."""
 
-    def __init__(self, say: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, say: Callable[[dict[str, Any]], None], requests: Requests) -> None:
         self._say = say
+        self._requests = requests
         self._loaded: tuple[tuple[Any, ...], PreTrainedTokenizerBase, list[int]] | None = None
 
     def answer(self, request: dict[str, Any]) -> None:
@@ -196,25 +199,42 @@ class _Server:
 
     def _xray(self, request: dict[str, Any], tell: Tell) -> dict[str, Any]:
         policy = {name: request[name] for name in ("train_on", "max_length", "overlong") if request.get(name)}
-        return token_view(parse_example(request.get("example") or {}), self._encoder(request, tell, **policy))
+        encoder = self._encoder(request, tell, **policy)
+        example = parse_example(request.get("example") or {})
+        view = token_view(example, encoder)
+        other = None
+        if example.rejected:
+            other = token_view(dataclasses.replace(example, chosen=example.rejected, rejected=()), encoder)
+        return {**view, "rejected": other}
 
     def _lengths(self, request: dict[str, Any], tell: Tell) -> dict[str, Any]:
         from ftui.data.training import read_examples
         from ftui.engine.rows import batched
 
         encoder = self._encoder(request, tell, train_on="all", max_length=_ENDLESS, overlong="split")
+        number = request.get("id")
         lengths: list[int] = []
         refused = 0
         due = time.monotonic()
+        cancelled = False
         for numbered in batched(read_examples(Path(request["path"]), request.get("only") or "all"), _BATCH):
-            rows = list(encoder.encode_batch([example for _, example in numbered]))
-            lengths += [len(row.ids) for row in rows if row.ids]
-            refused += sum(not row.ids for row in rows)
+            if cancelled := self._requests.cancelled(number):
+                break
+            encoded = list(encoder.encode_batch([example for _, example in numbered]))
+            rows = [(n, row) for (n, _), row in zip(numbered, encoded, strict=True)]
+            counted = [(n, len(row.ids)) for n, row in rows if row.ids]
+            without = [(n, row.dropped) for n, row in rows if not row.ids]
+            lengths += [length for _, length in counted]
+            refused += len(without)
+            if request.get("rows"):
+                self._say({"id": number, "event": "lengths", "rows": counted, "refused": without})
             if time.monotonic() >= due:
-                tell("encode", len(lengths))
+                tell("encode", len(lengths) + refused)
                 due = time.monotonic() + 0.2
-        shown = {"lengths": lengths} if request.get("all") else {}
-        return {**lengths_view(lengths, int(request.get("max_length") or 0)), "refused": refused, **shown}
+            for quick in self._requests.passing("xray"):
+                self.answer(quick)
+        report = lengths_view(lengths, int(request.get("max_length") or 0))
+        return {**report, "refused": refused, **({"cancelled": True} if cancelled else {})}
 
 
 def serve() -> None:
@@ -222,33 +242,15 @@ def serve() -> None:
     protocol = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
 
+    lock = threading.Lock()  # a line is told by one thread at a time
+
     def say(event: dict[str, Any]) -> None:
-        protocol.write(json.dumps(event, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+        line = json.dumps(event, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        with lock:
+            while line:  # unbuffered: one write may take a part only
+                line = line[protocol.write(line) :]
 
-    server = _Server(say)
-    for request in _requests(say):
-        if request.get("op") == "shutdown":
-            return
-        if request.get("op") != "cancel":  # every request is short, or cancelled by ending the process
-            server.answer(request)
-
-
-def _requests(say: Callable[[dict[str, Any]], None]) -> Iterator[dict[str, Any]]:
-    for line in sys.stdin.buffer:
-        try:
-            request = json.loads(line)
-        except ValueError:
-            request = None
-        if isinstance(request, dict):
-            yield request
-        elif line.strip():
-            say(
-                {
-                    "id": None,
-                    "event": "error",
-                    "kind": "input",
-                    "message": "not a JSON object",
-                    "hint": "",
-                    "where": "",
-                }
-            )
+    requests = Requests(sys.stdin.buffer, say)
+    server = _Server(say, requests)
+    for request in requests:
+        server.answer(request)

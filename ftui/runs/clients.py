@@ -26,7 +26,7 @@ from ftui.core.text import one_line
 from ftui.runs.process import child_environment, python_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Progress = Callable[[str, int, int], None]
 
 # Events that are followed by more of the same request; any other one is its last.
-_PARTIAL = frozenset({"progress", "token", "done"})
+_PARTIAL = frozenset({"progress", "token", "done", "lengths"})
 # Idle threads must sleep rather than spin: beside a training run that makes CPU replies five times faster.
 _DEFAULTS = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
 _LOG_TAIL_BYTES = 8192
@@ -129,7 +129,7 @@ class EngineClient:
                 replies[int(event["side"])] = to_reply(event, sides)
         return [replies[number] for number in sorted(replies)]
 
-    def call(self, op: str, **fields: Any) -> Iterator[Event]:
+    def call(self, op: str, **fields: Any) -> Generator[Event]:
         """Sends one request and yields its events up to the last one.
 
         Raises FtuiError where the request was wrong, ModelError where the engine failed or died. Closing
@@ -162,15 +162,18 @@ class EngineClient:
         """Whether the process can still answer."""
         return not (self._dead or self._closed)
 
-    def close(self) -> None:
-        """Ends the process and whatever it started: asks, then insists. Returns when it is gone."""
+    def close(self, patience: float = _CLOSE_SECONDS) -> None:
+        """Ends the process and whatever it started: asks, `patience` seconds later insists.
+
+        Returns when it is gone.
+        """
         self._closed = True
         with contextlib.suppress(ModelError):
             self._send({"op": "shutdown"})
         with contextlib.suppress(OSError), self._lock:
             if self._process.stdin:
                 self._process.stdin.close()
-        self._end(_CLOSE_SECONDS)
+        self._end(patience)
         self._reader.join(_CLOSE_SECONDS)
         self._log.close()
 
@@ -182,7 +185,7 @@ class EngineClient:
     ) -> None:
         self.close()
 
-    def _events(self, number: int, inbox: queue.SimpleQueue[Event | None]) -> Iterator[Event]:
+    def _events(self, number: int, inbox: queue.SimpleQueue[Event | None]) -> Generator[Event]:
         over = False
         try:
             while not over:

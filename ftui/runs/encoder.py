@@ -5,15 +5,15 @@ The process runs the functions that training runs (`ftui.engine.encode`), so wha
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ftui.core.errors import FtuiError
-from ftui.data.training import Only, read_examples
+from ftui.data.checks.finding import Finding
+from ftui.data.training import Only, encodable, read_examples
 from ftui.runs.clients import EngineClient
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ftui.core.example import Example
+    from ftui.data.rows import Row
 
 Progress = Callable[[str, int, int], None]
 Cancelled = Callable[[], bool]
@@ -28,9 +29,7 @@ TrainOn = Literal["assistant", "last", "all"]
 Overlong = Literal["drop", "truncate"]
 
 _MODULE = "ftui.engine.encode"
-_HALVES = re.compile("[\ud800-\udfff]")
 _ENDLESS = 1 << 40  # a length that cuts nothing
-_WHOLE = {"train_on": "all", "overlong": "split", "max_length": _ENDLESS}  # how lengths are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,7 @@ class Xray:
     trained, total, truncated: numbers of tokens, total with the truncated ones.
     eos_trained: whether the model learns to end its reply here.
     dropped: why the row is not trained at all, "" when it is.
+    rejected: the same row with the other reply of a preference pair.
     """
 
     tokens: tuple[Token, ...]
@@ -65,6 +65,7 @@ class Xray:
     eos_trained: bool
     dropped: str
     warnings: tuple[str, ...]
+    rejected: Xray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,12 @@ class Encoder:
         """Whether it can still answer."""
         return self._client.alive
 
-    def close(self) -> None:
-        self._client.close()
+    def close(self, patience: float | None = None) -> None:
+        """Ends the process; one that has not ended by itself after `patience` seconds is killed."""
+        if patience is None:
+            self._client.close()
+        else:
+            self._client.close(patience)
 
     def __enter__(self) -> Self:
         return self
@@ -124,7 +129,8 @@ class Encoder:
         options: revision, chat_template, trust_remote_code, as in a recipe's [model].
         """
         asked = {"train_on": train_on, "max_length": max_length or _ENDLESS, "overlong": overlong}
-        return _to_xray(self._xray(example, model, {**asked, **options}, progress))
+        request = {"example": example.to_dict(), "model": model, **asked, **options}
+        return _to_xray(self._ask("xray", request, progress))
 
     def lengths(
         self,
@@ -138,8 +144,7 @@ class Encoder:
     ) -> Lengths:
         """The lengths of a dataset's rows, summed up. max_length: one more length to count the rows over."""
         asked = {"max_length": max_length or 0, "only": only, **options}
-        reply = self._ask("lengths", {"path": str(file), "model": model, **asked}, progress, None)
-        assert reply is not None  # only a cancelled question has no reply
+        reply = self._ask("lengths", {"path": str(file), "model": model, **asked}, progress)
         figures = {name: reply[name] for name in ("count", "p50", "p90", "p95", "p99", "max", "refused")}
         over = {int(length): rows for length, rows in reply["over"].items()}
         return Lengths(mean=reply["mean"], over=over, **figures)
@@ -150,67 +155,57 @@ class Encoder:
         model: str,
         progress: Progress | None = None,
         cancelled: Cancelled | None = None,
+        *,
+        only: Only = "all",
+        refused: dict[int, str] | None = None,
         **options: Any,
     ) -> Iterator[tuple[int, int]]:
-        """(row number, tokens) of every row that gives tokens. Cancelled: none, and close the encoder."""
-        request = {"path": str(file), "model": model, "all": True, **options}
-        reply = self._ask("lengths", request, progress, cancelled)
-        if reply is None:
-            return
-        # The reply has the lengths of the same rows in the same order, without those that give no tokens:
-        # while some of these are still to come, each row is asked for on its own, which is slower.
-        lengths = iter(reply["lengths"])
-        refused = int(reply["refused"])
-        changed = FtuiError("the dataset changed while its tokens were counted", "run it again", str(file))
-        for number, example in read_examples(file, "all"):
-            if refused:
-                if cancelled and cancelled():
-                    return
-                if progress:
-                    progress("encode", number, 0)
-                total = int(self._xray(example, model, {**_WHOLE, **options}, None)["total"])
-                if not total:
-                    refused -= 1
-                    continue
-                if next(lengths, None) != total:
-                    raise changed
-                yield number, total
+        """(row number, tokens) of every row that gives tokens, as they are counted; cancelled: those so far.
+
+        refused: filled with the rows that give none, and why. Closing the iterator ends the counting.
+        """
+        request = {"path": str(file), "model": model, "only": only, "rows": True, **options}
+        for event in self._events("lengths", request, progress, cancelled):
+            if event.get("event") != "lengths":
                 continue
-            length = next(lengths, None)
-            if length is None:
-                raise changed
-            yield number, length
-        if refused or next(lengths, None) is not None:
-            raise changed
+            if refused is not None:
+                refused.update((int(number), str(why)) for number, why in event.get("refused") or ())
+            for number, length in event.get("rows") or ():
+                yield int(number), int(length)
 
-    def _xray(
-        self, example: Example, model: str, asked: dict[str, Any], progress: Progress | None
-    ) -> dict[str, Any]:
-        request = {"example": example.to_dict(), "model": model, **asked}
-        reply = self._ask("xray", request, progress, None)
-        assert reply is not None
-        return reply
-
-    def _ask(
-        self, op: str, request: dict[str, Any], progress: Progress | None, cancelled: Cancelled | None
-    ) -> dict[str, Any] | None:
-        """The last event of the request; None when cancelled."""
+    def _ask(self, op: str, request: dict[str, Any], progress: Progress | None) -> dict[str, Any]:
+        """The last event of a request."""
         last: dict[str, Any] = {}
-        for event in self._client.call(op, **request):
-            if cancelled and cancelled():
-                return None
-            if event.get("event") == "progress" and progress:
-                progress(str(event.get("stage")), int(event.get("done") or 0), int(event.get("total") or 0))
+        for event in self._events(op, request, progress, None):
             last = event
         return last
 
+    def _events(
+        self, op: str, request: dict[str, Any], progress: Progress | None, cancelled: Cancelled | None
+    ) -> Iterator[dict[str, Any]]:
+        """What the process says to a request, its progress apart. Ends early when cancelled."""
+        with contextlib.closing(self._client.call(op, **request)) as events:  # closing it cancels
+            for event in events:
+                if cancelled and cancelled():
+                    return
+                if event.get("event") != "progress":
+                    yield event
+                elif progress:
+                    done, total = int(event.get("done") or 0), int(event.get("total") or 0)
+                    progress(str(event.get("stage")), done, total)
+
 
 def row_lengths(
-    file: Path, model: str, progress: Progress | None = None, cancelled: Cancelled | None = None
+    file: Path,
+    model: str,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+    *,
+    only: Only = "all",
 ) -> Iterator[tuple[int, int]]:
     """(row number, tokens) of every row of a dataset, by an encoder of its own. Raises FtuiError."""
     with Encoder() as encoder:
-        yield from encoder.row_lengths(file, model, progress, cancelled)
+        yield from encoder.row_lengths(file, model, progress, cancelled, only=only)
 
 
 def example_of(file: Path, number: int) -> Example:
@@ -219,7 +214,12 @@ def example_of(file: Path, number: int) -> Example:
 
     with Dataset.open(file) as dataset:
         row = dataset.row(number)
-    where = f"{file}:{row.line}"
+    return example_in(row, file)
+
+
+def example_in(row: Row, file: Path) -> Example:
+    """What `row` of `file` trains. Raises FtuiError, saying why, where it can train nothing."""
+    number, where = row.number, f"{file}:{row.line}"
     if row.broken:
         raise FtuiError(
             f"row {number} is broken: {row.broken}", "mend it with `ftui data annotate --text`", where
@@ -235,7 +235,7 @@ def example_of(file: Path, number: int) -> Example:
         raise FtuiError(
             f"row {number} has no shape that can be trained", "see `ftui data inspect` for the shapes", where
         )
-    if _HALVES.search(json.dumps(row.example.to_dict(), ensure_ascii=False)):
+    if not encodable(row.example):
         raise FtuiError(
             f"row {number} holds half a character (a lone surrogate)",
             "edit it out: no tokenizer reads it",
@@ -264,4 +264,14 @@ def _to_xray(reply: dict[str, Any]) -> Xray:
         eos_trained=reply["eos_trained"],
         dropped=reply["dropped"],
         warnings=tuple(reply["warnings"]),
+        rejected=_to_xray(reply["rejected"]) if reply.get("rejected") else None,
     )
+
+
+def too_long(lengths: Iterable[tuple[int, int]], max_length: int) -> list[Finding]:
+    """The check "too-long": rows of more than `max_length` tokens, from (row number, tokens)."""
+    rows = tuple(sorted(number for number, tokens in lengths if tokens > max_length))
+    if not rows:
+        return []
+    message = f"over {max_length:,} tokens: dropped or cut by the recipe"
+    return [Finding("too-long", "warning", rows, message)]

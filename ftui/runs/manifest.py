@@ -42,8 +42,6 @@ class Inputs:
 
 def find_inputs(workspace: Workspace, recipe: Recipe, source: Path | None) -> Inputs:
     """Finds every file a recipe names. Raises FtuiError naming the field and the places looked at."""
-    if recipe.launch.processes > 1:
-        raise FtuiError("this version trains in one process", "set launch.processes = 1", "launch.processes")
     changes: dict[str, Any] = {}
     train = _data_file(workspace, source, recipe.data.train, "data.train")
     changes["data.train"] = _from_anywhere(workspace, train)
@@ -62,12 +60,15 @@ def find_inputs(workspace: Workspace, recipe: Recipe, source: Path | None) -> In
 def build_manifest(
     workspace: Workspace, inputs: Inputs, *, run_id: str, name: str, command: str
 ) -> dict[str, Any]:
-    """The manifest of a new run; reads the datasets whole to hash them. Raises FtuiError."""
-    from ftui.data.training import fingerprint
+    """The manifest of a new run; reads the datasets whole to hash them.
 
-    data: dict[str, Any] = {"train": fingerprint(inputs.train)}
+    Raises FtuiError, also for an exported file that is not what its export's manifest says.
+    """
+    from ftui.data.verify import verified
+
+    data: dict[str, Any] = {"train": verified(inputs.train)}
     if inputs.validation is not None:
-        data["validation"] = fingerprint(inputs.validation)
+        data["validation"] = verified(inputs.validation)
     return {
         "schema": SCHEMA,
         "id": run_id,

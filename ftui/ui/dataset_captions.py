@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from ftui.core.text import one_line
 from ftui.ui.reading import short_shape
 
 if TYPE_CHECKING:
@@ -23,25 +24,39 @@ def list_caption(
     matches: str = "",
     share: float | None = None,
     pace: float | None = None,
+    view: tuple[str, int, int, int | None] | None = None,
+    busy: str = "",
 ) -> str:
     """ "5 of 12,480 · 1,204 decided · 9/min · 20 h left", as much of it as fits into `width` columns.
 
-    matches: what a search found. share: of the index, while it grows. pace: decisions a minute.
+    matches: what a search found. share: of the index, while it grows. pace: decisions a minute. view: its
+    label, where in it the cursor is, how many rows it has, and how many of them are undecided: "refunds 3 of
+    41 · 39 to decide · 9/min". busy: what is under way, in the place of all that.
     """
     if not facts.rows:
         return "no rows"
-    counts = facts.counts
+    if busy:
+        return one_line(busy, max(1, width))
+    counts, undecided = facts.counts, facts.counts.undecided
     parts = [f"{cursor:,} of {facts.rows:,}{'' if facts.complete else '+'}"]
+    if view is not None:
+        label, at, many, left = view
+        place = f"{at:,} of {many:,}"
+        undecided = left or 0
+        room = width - len(place) - 1 - len(f" · {undecided:,} to decide")
+        parts = [f"{one_line(label, max(12, room))} {place}"]
     if matches:
         parts.append(matches)
     if share is not None:
         parts.append(f"indexing {share:.0%}")
-    if decided := counts.accepted + counts.rejected:
+    if view is not None:
+        parts += [f"{undecided:,} to decide"] if undecided else []
+    elif decided := counts.accepted + counts.rejected:
         parts.append(f"{decided:,} decided")
     if pace and facts.complete:
         parts.append(f"{pace:.0f}/min")
-        if counts.undecided:
-            parts.append(f"{time_left(counts.undecided / pace)} left")
+        if undecided:
+            parts.append(f"{time_left(undecided / pace)} left")
     while len(text := " · ".join(parts)) > width and len(parts) > 1:
         parts.pop()
     return text

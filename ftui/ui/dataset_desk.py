@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
     from textual.message import Message
 
+    from ftui.core.shapes_mapping import FieldMap
     from ftui.data.actions import Action
     from ftui.data.dataset import Dataset
+    from ftui.data.operation import Op
 
 _PROGRESS_SECONDS = 0.25
 _TOLD = 100  # changed rows whose summaries are sent along; beyond, the list reads what is in sight
@@ -53,7 +55,7 @@ class DatasetDesk:
         self._writes = ThreadPoolExecutor(1, "ftui-write")
         self._background = ThreadPoolExecutor(1, "ftui-index")
         self._wanted_row = 0
-        self._wanted_page: tuple[int, int] = (0, 0)
+        self._wanted_page: Sequence[int] = ()
         self._looking = False
         self._tickets = 0
         self._closed = False
@@ -63,10 +65,10 @@ class DatasetDesk:
         """Opens the file and reads its first `rows` rows; then builds the index."""
         self._submit(self._reads, self._guard, self._open, rows)
 
-    def want_page(self, start: int, count: int) -> None:
-        """Rows for the list; only the latest wish is read."""
-        self._wanted_page = (start, count)
-        self._submit(self._reads, self._guard, self._read_page, (start, count))
+    def want_page(self, numbers: Sequence[int]) -> None:
+        """Rows for the list, by number, ascending; only the latest wish is read."""
+        self._wanted_page = numbers
+        self._submit(self._reads, self._guard, self._read_page, numbers)
 
     def want_row(self, number: int) -> None:
         """A row to read; only the latest wish is read."""
@@ -83,9 +85,17 @@ class DatasetDesk:
         self._submit(self._writes, self._write, changes, what, self._tickets)
         return self._tickets
 
+    def map_fields(self, mapping: FieldMap | None) -> None:
+        """Queues saying how the file's rows are to be read; None: as they look."""
+        self._submit(self._writes, self._map_fields, mapping)
+
     def undo(self) -> None:
         """Queues taking back the latest action."""
         self._submit(self._writes, self._undo)
+
+    def redo(self) -> None:
+        """Queues doing again what was undone last."""
+        self._submit(self._writes, self._redo)
 
     def look_again(self) -> None:
         """Looks for other annotators' work and a changed file, unless a look is under way."""
@@ -157,9 +167,9 @@ class DatasetDesk:
         if not self._closed:
             self._post(Building(self, self._facts(), 1.0))
 
-    def _read_page(self, wish: tuple[int, int]) -> None:
-        if wish == self._wanted_page:
-            self._post(PageRead(self, self._open_dataset().summaries(*wish)))
+    def _read_page(self, wish: Sequence[int]) -> None:
+        if wish is self._wanted_page:
+            self._post(PageRead(self, self._open_dataset().summaries_of(wish)))
 
     def _read_row(self, number: int) -> None:
         if number == self._wanted_row:
@@ -179,20 +189,45 @@ class DatasetDesk:
             self._post(Refused(self, _disk_error(error, self.path), first, ticket))
 
     def _undo(self) -> None:
-        dataset = self._open_dataset()
+        undone = self._go_back(self._open_dataset().undo, "nothing to undo", "undid {}")
+        self.pace.undone(undone)
+
+    def _redo(self) -> None:
+        self._go_back(self._open_dataset().redo, "nothing to redo", "did {} again")
+
+    def _go_back(self, step: Callable[[], list[Op]], nothing: str, words: str) -> list[Op]:
+        """One step of undo or redo; the operations it was about."""
         try:
-            undone = dataset.undo()
-            if not undone:
-                self._post(Refused(self, FtuiError("nothing to undo")))
-                return
-            self.pace.undone(undone)
-            numbers = [op.n for op in undone]
-            where = f"row {numbers[0]:,}" if len(set(numbers)) == 1 else f"{len(set(numbers)):,} rows"
-            self._tell_written(numbers, f"undid {describe(undone[0])} on {where}")
+            ops = step()
+            if not ops:
+                self._post(Refused(self, FtuiError(nothing)))
+            elif any(op.op == "map" for op in ops):
+                self._tell_mapped(words.format(describe(ops[0])))
+            else:
+                numbers = [op.n for op in ops]
+                where = f"row {numbers[0]:,}" if len(set(numbers)) == 1 else f"{len(set(numbers)):,} rows"
+                self._tell_written(numbers, words.format(f"{describe(ops[0])} on {where}"))
         except FtuiError as error:
             self._post(Refused(self, error))
         except OSError as error:
             self._post(Refused(self, _disk_error(error, self.path)))
+        else:
+            return ops
+        return []
+
+    def _map_fields(self, mapping: FieldMap | None) -> None:
+        try:
+            self._open_dataset().map_fields(mapping)
+            self._tell_mapped("rows are read anew; u takes it back")
+        except FtuiError as error:
+            self._post(Refused(self, error))
+        except OSError as error:
+            self._post(Refused(self, _disk_error(error, self.path)))
+
+    def _tell_mapped(self, what: str) -> None:
+        """Every row may be another one now."""
+        self._tell_changed()
+        self._post(Written(self, self._facts(), [], [], what, 0))
 
     def _tell_written(self, numbers: list[int], what: str, ticket: int = 0) -> None:
         dataset = self._open_dataset()

@@ -56,4 +56,6 @@ def describe(op: Op) -> str:
             return "a note"
         case "delete" | "restore":
             return op.op
+        case "map":
+            return "the field mapping"
     return "an edit"

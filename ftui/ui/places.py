@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ftui.core.shapes_turns import openai_calls
-from ftui.data.pointers import escape
+from ftui.data.pointers import MISSING, escape, get
 from ftui.ui.json_text import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _NOT_TEXT = {"role", "from", "id", "name", "type", "tool_call_id"}
 _STRUCTURES = {"tool_calls", "function_call", "tools", "functions"}
@@ -21,15 +24,21 @@ class Places:
     Everything is looked up, not searched for: a row of 10,000 turns is read between two key presses.
     """
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: Any, first: Sequence[str] = ()) -> None:
+        """first: pointers to what is shown, before anything that says the same elsewhere in the row."""
         self._strings: dict[str, deque[str]] = {}  # text -> where it is, in order
         self._structures: dict[str, deque[tuple[str, Any]]] = {}  # key -> (where, value), in order
         self._booleans: list[tuple[str, bool]] = []
         self._calls: dict[str, deque[tuple[str, str]]] | None = None
+        self._known: set[str] = set()
+        for pointer in first:
+            if (there := get(value, pointer)) is not MISSING:
+                self._walk(there, pointer, 0)
+                self._known.add(pointer)
         self._walk(value, "", 0)
 
     def _walk(self, value: Any, pointer: str, depth: int) -> None:
-        if depth > _DEEPEST:
+        if depth > _DEEPEST or pointer in self._known:
             return
         if isinstance(value, str):
             self._strings.setdefault(value, deque()).append(pointer)

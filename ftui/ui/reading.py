@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ftui.data import pointers
 from ftui.ui.json_text import to_json
+from ftui.ui.json_tree import Folds, tree
 from ftui.ui.places import Places
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ftui.core.example import Message
     from ftui.data.operation import Op
     from ftui.data.rows import Row
+    from ftui.ui.json_tree import Node
 
 # What the list calls a shape: the word of a person who has never seen the format's name.
 SHORT_SHAPES = {
@@ -36,13 +38,14 @@ SHORT_SHAPES = {
 class Block:
     """One thing on the page.
 
-    kind: "text", "json" (pretty-printed), "calls", "tools", "bytes" or "label".
+    kind: "text", "json" (pretty-printed), "calls", "tools", "bytes", "label" or "node" (of a tree).
     role: colours the heading: a message role, or "field" for what is no message.
     heading: the words above it; "" continues the block before. note: dim words after the heading.
     text: what is shown. column: "" or "chosen" / "rejected", shown side by side.
     pointer: where an edit goes; None when this block has no place of its own (then the whole row is edited).
     edit: what the editor opens with. as_json: the edited text is JSON, not a plain string.
     before: the text before the first edit, None when not edited. by, at: who edited it last, and when.
+    node: what a "node" shows; the `edit` of what is no text is made by `editable` when it is wanted.
     """
 
     kind: str
@@ -57,6 +60,7 @@ class Block:
     before: str | None = None
     by: str = ""
     at: float = 0.0
+    node: Node | None = None
 
 
 def short_shape(shape: str) -> str:
@@ -64,18 +68,36 @@ def short_shape(shape: str) -> str:
     return SHORT_SHAPES.get(shape, shape)[:6]
 
 
-def read_row(row: Row, ops: Sequence[Op] = ()) -> list[Block]:
-    """The blocks of a row, in reading order. ops: its operations that are not undone, oldest first."""
+def read_row(row: Row, ops: Sequence[Op] = (), folds: Folds | None = None) -> list[Block]:
+    """The blocks of a row, in reading order. ops: its operations that are not undone, oldest first.
+
+    folds: what is folded of a row that is shown as a tree because its shape is unknown.
+    """
     if row.broken:
         text = row.text if row.edited else _bytes_as_text(row.raw)
         return [Block("bytes", "broken", "broken row", text, row.broken, pointer="", edit=text)]
     if row.example is None:
-        pretty = to_json(row.value)
-        return [
-            Block("json", "field", "row", pretty, "of no known shape", pointer="", edit=pretty, as_json=True)
-        ]
+        return [_with_history(block, ops) for block in _tree_blocks(row, folds or Folds())]
     blocks = list(_example_blocks(row)) or [replace(whole_row(row), heading="row", note="nothing in it")]
     return [_with_history(block, ops) for block in blocks]
+
+
+def _tree_blocks(row: Row, folds: Folds) -> Iterator[Block]:
+    for number, node in enumerate(tree(row.value, folds)):
+        heading, note = ("row", "of no known shape · M maps its fields") if not number else ("", "")
+        edit, as_json = (node.text, False) if node.kind == "text" else ("", True)
+        yield Block(
+            "node", "field", heading, node.text, note, "", node.pointer, edit, as_json=as_json, node=node
+        )
+
+
+def editable(row: Row, block: Block) -> Block:
+    """`block` as the editor takes it: the whole row where it has no place of its own, a node with its value."""
+    if block.pointer is None:
+        return whole_row(row)
+    if block.node is None or not block.as_json:
+        return block
+    return replace(block, edit=to_json(pointers.get(row.value, block.pointer)))
 
 
 def whole_row(row: Row) -> Block:
@@ -87,7 +109,7 @@ def whole_row(row: Row) -> Block:
 def _example_blocks(row: Row) -> Iterator[Block]:
     example = row.example
     assert example is not None
-    places = Places(row.value)
+    places = Places(row.value, tuple(row.mapping.fields.values()) if row.mapping is not None else ())
     if example.tools:
         yield _tools_block(example.tools, places)
     if example.text is not None:

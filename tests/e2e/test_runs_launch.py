@@ -100,7 +100,6 @@ def test_python_files_in_the_workspace_are_not_imported_by_the_run(workspace):
         ({"data.train": ""}, "data.train"),
         ({"data.train": "datasets"}, "directory"),
         ({"data.validation": "gone.jsonl"}, "data.validation"),
-        ({"launch.processes": 2}, "launch.processes"),
     ],
 )
 def test_what_cannot_run_is_refused_before_anything_is_made(workspace, change, says):

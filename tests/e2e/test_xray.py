@@ -131,6 +131,20 @@ def test_a_row_training_refuses_says_why(run, tiny, path):
     assert "not trained: labelled undesirable" in out
 
 
+@pytest.mark.usefixtures("warm")
+def test_both_replies_of_a_pair_are_told(run, tiny, tmp_path):
+    file = tmp_path / "pairs.jsonl"
+    file.write_text(json.dumps({"prompt": "warm?", "chosen": "yes", "rejected": "no"}) + "\n")
+    code, out, _ = run("xray", file, "--row", 1, "--model", tiny)
+    assert code == 0
+    assert "with the rejected reply" in out
+    code, out, _ = run("xray", file, "--row", 1, "--model", tiny, "--json")
+    assert (
+        "".join(token["text"] for token in json.loads(out)["rejected"]["tokens"] if token["trained"])
+        == "no<|im_end|>"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

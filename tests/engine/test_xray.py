@@ -9,6 +9,7 @@ import pytest
 from ftui.core.errors import FtuiError
 from ftui.core.example import Example, Message
 from ftui.engine.encode import Encoder
+from ftui.engine.requests import Requests
 from ftui.engine.xray import lengths_view, parse_example, token_view
 from ftui.runs.clients import EngineClient
 from tests.tiny import make_tiny_tokenizer
@@ -69,6 +70,13 @@ def test_a_row_that_cannot_be_rendered_says_why():
     assert view["tokens"] == []
 
 
+def test_a_row_refused_for_its_label_is_shown_with_nothing_trained():
+    view = token_view(Example(EXAMPLE.messages, label=False), Encoder(TOKENIZER))
+    assert text(view["tokens"]) == text(token_view(EXAMPLE, Encoder(TOKENIZER))["tokens"])
+    assert view["dropped"] == "labelled undesirable"
+    assert (view["trained"], view["eos_trained"], text(view["tokens"], trained=True)) == (0, False, "")
+
+
 def test_lengths_are_summed_up():
     view = lengths_view([10, 20, 300, 3000], max_length=100)
     assert (view["count"], view["max"], view["p50"]) == (4, 3000, 20 if view["p50"] == 20 else 300)
@@ -93,9 +101,71 @@ def test_the_server_answers_and_outlives_bad_requests(tiny, tmp_path):
             list(client.call("dance"))
         *_, view = client.call("xray", model=str(tiny), example=EXAMPLE.to_dict(), train_on="last")
         assert text(view["tokens"], trained=True) == "hi 👍 there<|im_end|>"
-        *_, lengths = client.call("lengths", model=str(tiny), path=str(data), max_length=8, all=True)
+        *events, lengths = client.call("lengths", model=str(tiny), path=str(data), max_length=8, rows=True)
         assert lengths["count"] == 3
         assert lengths["over"]["8"] == 3
-        assert len(set(lengths["lengths"])) == 1
+        (streamed,) = (event for event in events if event["event"] == "lengths")
+        assert [number for number, _ in streamed["rows"]] == [1, 2, 3]
+        assert {length for _, length in streamed["rows"]} == {lengths["max"]}
     finally:
         client.close()
+
+
+def test_both_replies_of_a_pair_are_shown(tiny):
+    pair = Example(
+        (Message("user", "q"),), chosen=(Message("assistant", "yes"),), rejected=(Message("assistant", "no"),)
+    )
+    client = EngineClient("ftui.engine.encode")
+    try:
+        *_, view = client.call("xray", model=str(tiny), example=pair.to_dict())
+    finally:
+        client.close()
+    assert text(view["tokens"], trained=True) == "yes<|im_end|>"
+    assert text(view["rejected"]["tokens"], trained=True) == "no<|im_end|>"
+
+
+def test_counting_can_be_cancelled_and_lets_an_xray_pass(tiny, tmp_path):
+    data = tmp_path / "data.jsonl"
+    row = json.dumps({"messages": EXAMPLE.to_dict()["messages"]}) + "\n"
+    data.write_text(row * 20_000)
+    client = EngineClient("ftui.engine.encode")
+    try:
+        counting = client.call("lengths", model=str(tiny), path=str(data), rows=True)
+        first = next(event for event in counting if event["event"] == "lengths")
+        assert len(first["rows"]) == 256
+        *_, view = client.call("xray", model=str(tiny), example=EXAMPLE.to_dict())
+        assert view["tokens"]
+        client.cancel()
+        *_, last = counting
+        assert last["cancelled"]
+        assert last["count"] < 20_000
+        *_, view = client.call("xray", model=str(tiny), example=EXAMPLE.to_dict())
+        assert view["tokens"]
+    finally:
+        client.close()
+
+
+def test_requests_keep_their_turn_but_for_those_that_may_pass():
+    said = []
+    lines = [b'{"id":1,"op":"lengths"}', b"[]", b"", b'{"id":2,"op":"lengths"}', b'{"id":3,"op":"xray"}',
+             b'{"id":4,"op":"lengths"}', b'{"id":4,"op":"cancel"}', b'{"id":5,"op":"xray"}']  # fmt: skip
+    requests = Requests(iter(lines), said.append)
+    served = iter(requests)
+    assert next(served)["id"] == 1
+    while requests.cancelled(4) is False:
+        pass  # its thread reads on
+    passed: list[int] = []
+    while len(passed) < 2:
+        passed += [request["id"] for request in requests.passing("xray")]
+    assert passed == [3, 5]
+    assert [request["id"] for request in served] == [2]
+    assert [event["message"] for event in said] == ["not a JSON object"]
+
+
+def test_a_shutdown_ends_a_long_answer_too():
+    requests = Requests(
+        iter([b'{"id":1,"op":"lengths"}', b'{"id":2,"op":"xray"}', b'{"op":"shutdown"}']), print
+    )
+    while not requests.cancelled(1):
+        pass
+    assert list(requests) == []

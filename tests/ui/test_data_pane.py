@@ -269,10 +269,10 @@ async def test_a_broken_row_is_a_row_shown_with_its_reason(workspace, write_rows
         await shown(pilot, "row 2 · line 2", "broken row", "never cl\\xffosed", "UTF-8")
 
 
-async def test_a_row_of_no_known_shape_is_shown_as_json(workspace, write_rows):
+async def test_a_row_of_no_known_shape_is_shown_as_a_tree(workspace, write_rows):
     write_rows([{"sku": 12, "nested": {"colour": "red"}}])
     async with app_on(workspace, "data").run_test(size=SIZE, notifications=True) as pilot:
-        await shown(pilot, "of no known shape", '"colour": "red"')
+        await shown(pilot, "of no known shape", "sku  number  12", "colour  text  red")
 
 
 async def test_a_pair_stands_side_by_side_and_stacks_where_there_is_no_room(workspace, write_rows):

@@ -116,6 +116,6 @@ def test_picture_of_the_keys(workspace, write_rows, snap_compare):
     async def ready(pilot) -> None:
         await shown(pilot, "of 6", "RAM")
         await pilot.press("question_mark")
-        await shown(pilot, "Everywhere")
+        await shown(pilot, "data.accept")
 
     assert snap_compare(app_on(workspace, "data"), terminal_size=(120, 40), run_before=ready)

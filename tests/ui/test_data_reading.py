@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from ftui.core.shapes_mapping import parse
 from ftui.core.text import sanitize
 from ftui.data import actions, pointers
 from ftui.data.dataset import Dataset
@@ -196,3 +197,11 @@ def test_hostile_text_is_marked_on_the_page(tmp_path):
     page = Typesetter(60, COLORS, now=0).page(read_row(row))
     for line in page.lines:
         assert sanitize(line.strip.text, lines=False) == line.strip.text
+
+
+def test_a_mapped_row_is_edited_where_the_mapping_says(tmp_path):
+    path = tmp_path / "mapped.jsonl"
+    path.write_text(json.dumps({"meta": {"copy": "yes", "note": "no"}, "q": "yes", "a": ["no"]}) + "\n")
+    with Dataset.open(path) as dataset:
+        dataset.map_fields(parse({"prompt": "/q", "completion": "/a/0"}))
+        assert [block.pointer for block in read_row(dataset.row(1))] == ["/q", "/a/0"]

@@ -139,6 +139,9 @@ def test_edited_rows_keep_their_containers_format(tmp_path):
         dataset.annotate(1, actions.set_value("/output", 'say "x"'))
         assert dataset.row(1).text == '"a, b","say ""x"""'
         assert dataset.row(1).value == {"instruction": "a, b", "output": 'say "x"'}
+        for text in ("two\nlines", "old\rmac"):
+            dataset.annotate(2, actions.set_value("/output", text))
+            assert dataset.row(2).text == f'd,"{text}"'
 
 
 def test_annotations_follow_rows_that_moved_and_are_kept_when_theirs_is_gone(dataset, path):
@@ -305,6 +308,38 @@ def test_search_finds_rows_as_they_lie_and_as_they_were_edited(tmp_path):
             assert dataset.search("word", ignore_case=True) == [4, 5]
             with pytest.raises(FtuiError):
                 dataset.search("")
+
+
+def test_any_case_is_the_case_of_letters_alone(tmp_path):
+    texts = [
+        "array[12] of @home",
+        "ARRAY[12] OF @HOME",
+        "array{12} of @home",
+        "array[12] of `home",
+        "ab",
+        "AB",
+    ]
+    path = write(tmp_path / "rows.jsonl", [{"text": text} for text in texts] * 2)
+    with Dataset.open(path, "anna") as dataset:
+        assert dataset.search("Array[12] of @home", ignore_case=True) == [1, 2, 7, 8]
+        assert dataset.search("aB", ignore_case=True) == [5, 6, 11, 12]
+        assert dataset.search("array[12] of @home") == [1, 7]
+        assert dataset.search("x" * 5000, ignore_case=True) == []
+
+
+def test_search_finds_the_same_rows_whether_they_are_few_or_many(tmp_path):
+    rows = [
+        {"text": ("Needle " if n % 3 == 0 else "needle " if n % 3 == 1 else "hay ") + str(n)}
+        for n in range(500)
+    ]
+    path = write(tmp_path / "rows.jsonl", [*rows, *({"text": "hay"} for _ in range(500)), {"text": "Needle"}])
+    with Dataset.open(path, "anna") as dataset:
+        plain = [number for number in range(1, 501) if (number - 1) % 3 == 0]
+        assert dataset.search("Needle") == [*plain, 1001]
+        assert dataset.search("needle", ignore_case=True) == [n for n in range(1, 501) if (n - 1) % 3 < 2] + [
+            1001
+        ]
+        assert dataset.search("eedle", ignore_case=True, limit=3) == [1, 2, 4]
 
 
 def test_search_finds_what_straddles_two_chunks(tmp_path, monkeypatch):

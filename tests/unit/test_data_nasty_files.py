@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import gzip
 import io
 import json
 import math
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,6 +102,18 @@ FILES: dict[str, Nasty] = {
     "lone surrogates": Nasty(b'{"text": "\\ud800"}\n', [{"text": "\ud800"}]),
     "single quotes": Nasty(JSONL + b"{'text': 'x'}\n", [*GOOD, BROKEN]),
     "trailing commas": Nasty(JSONL + b'{"text": "x",}\n', [*GOOD, BROKEN]),
+    "python's way of writing": Nasty(b"{'text': 'x'}\n{'text': None}\n", [BROKEN, BROKEN], "json"),
+    "array commas between lines": Nasty(b",\n".join(LINES) + b",\n", GOOD, "json"),
+    "objects with nothing between": Nasty(b"".join(LINES), GOOD, "json"),
+    "objects on one line": Nasty(b" ".join(LINES), GOOD, "json", "file.json"),
+    "utf-16 with crlf": Nasty(b"\r\n".join(LINES).decode().encode("utf-16"), GOOD),
+    "two carriage returns": Nasty(b"\r\r\n".join(LINES), GOOD),
+    "escapes in keys": Nasty(b'{"te\\u0078t": "x"}\n{"text": "y", "a\\u0000b": 1}\n', [{"text": "x"}, {"text": "y", "a\0b": 1}]),
+    "a number in one row of ten thousand levels": Nasty(
+        JSONL + b'{"a": ' * 10_000 + b"1" + b"}" * 10_000 + b"\n" + LINES[0], [*GOOD, BROKEN, GOOD[0]], reasons=["too deep"]),
+    "one text alone": Nasty(b'"hello"', ["hello"], name="file.json"),
+    "one number alone": Nasty(b"42", [{"text": "42"}], "text", "file.json"),
+    "a web page by mistake": Nasty(b"<!DOCTYPE html>\n\n<p>404</p>\n", [{"text": "<!DOCTYPE html>"}, {"text": "<p>404</p>"}], "text"),
     "two objects on a line": Nasty(JSONL + LINES[0] + LINES[1] + b"\n", [*GOOD, BROKEN], reasons=["extra data"]),
     "the first line is broken": Nasty(b'{"instruction": "x\n' + JSONL, [BROKEN, *GOOD]),
     "the first line is a comment": Nasty(b"# exported today\n" + JSONL, [BROKEN, *GOOD]),
@@ -169,6 +185,10 @@ FILES: dict[str, Nasty] = {
     "csv with one column": Nasty(b"text\nhello\nworld\n", [{"text": "hello"}, {"text": "world"}], "csv", "f.csv"),
     "csv with invalid utf-8": Nasty(b"instruction,output\na,b\n\xff,c\n", [{"instruction": "a", "output": "b"}, BROKEN], "csv", "f.csv"),
     "csv in latin-1": Nasty("instruction,output\na,b\nÄ,é\n".encode("latin-1"), [{"instruction": "a", "output": "b"}, BROKEN], "csv", "f.csv"),
+    "csv with a nul": Nasty(b"instruction,output\na,b\0c\nd,e\n", [{"instruction": "a", "output": "b\0c"}, {"instruction": "d", "output": "e"}], "csv", "f.csv"),
+    "csv with blank lines": Nasty(b"a,b\n\n1,2\n\n\n3,4\n", [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}], "csv", "f.csv"),
+    "csv of nothing but quotes": Nasty(b'a,b\n"",""\n', [{"a": "", "b": ""}], "csv", "f.csv"),
+    "tsv with ragged rows": Nasty(b"a\tb\n1\t2\n3\n", [{"a": "1", "b": "2"}, BROKEN], "csv", "f.tsv"),
     "tsv": Nasty(b"instruction\toutput\na\tb\n", [{"instruction": "a", "output": "b"}], "csv", "f.tsv"),
     "threads": Nasty(b"id,parent_id,text\n1,,hi\n", [CARD], "csv", "f.csv"),
     # text
@@ -196,7 +216,12 @@ FILES: dict[str, Nasty] = {
     "parquet with nested rows": Nasty(parquet([{"messages": [{"role": "user", "content": "hi"}]}]), [{"messages": [{"role": "user", "content": "hi"}]}], "parquet"),
     "parquet with nan": Nasty(parquet([{"text": "a", "score": math.nan}]), [{"text": "a", "score": math.nan}], "parquet"),
     "parquet with bytes": Nasty(parquet([{"text": "a", "raw": b"\xff\0"}]), [{"text": "a", "raw": "/wA="}], "parquet"),
-
+    "parquet with times, decimals and nothing": Nasty(
+        parquet([{"text": "a", "at": datetime.datetime(2024, 1, 2, 3, 4, 5), "day": datetime.date(2024, 1, 2),
+                  "price": decimal.Decimal("1.50"), "none": None, "few": [None, 1]}, {"text": None}]),
+        [{"text": "a", "at": "2024-01-02T03:04:05", "day": "2024-01-02", "price": "1.50", "none": None, "few": [None, 1]},
+         {"text": None, "at": None, "day": None, "price": None, "none": None, "few": None}], "parquet"),
+    "zstandard with garbage after it": Nasty(zst(JSONL) + b"garbage", GOOD, notices=1),
     "gzip of parquet": Nasty(gzip.compress(parquet(GOOD)), GOOD, "parquet", "f.parquet.gz"),
 }  # fmt: skip
 
@@ -281,6 +306,43 @@ def test_a_folder_or_a_missing_file_is_one_clear_error(tmp_path):
         Dataset.open(tmp_path, "tester")
     with pytest.raises(FtuiError, match="no such file"):
         Dataset.open(tmp_path / "none.jsonl", "tester")
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [("loop", "symbolic links"), ("dangling", "no such file"), ("fifo", "regular file"), ("device", "regular file"),
+     ("n" * 300, "too long"), ("locked", "denied")],
+    ids=lambda value: value[:8],
+)  # fmt: skip
+def test_what_cannot_be_read_is_one_clear_error_at_once(name, word, tmp_path):
+    path = tmp_path / name
+    if name == "loop":
+        path.symlink_to(path)
+    elif name == "dangling":
+        path.symlink_to(tmp_path / "nowhere")
+    elif name == "fifo":
+        os.mkfifo(path)
+    elif name == "device":
+        path = Path("/dev/zero")
+    elif name == "locked":
+        path.write_bytes(JSONL)
+        path.chmod(0)
+        if os.access(path, os.R_OK):
+            pytest.skip("root reads everything")
+    with pytest.raises(FtuiError, match=word):
+        Dataset.open(path, "tester")
+
+
+def test_there_are_at_least_a_hundred_of_them():
+    assert len(FILES) >= 100
+
+
+def test_a_key_first_seen_at_row_120_000_is_there(tmp_path):
+    path = tmp_path / "late.jsonl"
+    path.write_bytes(b'{"text": "x"}\n' * 119_999 + b'{"text": "x", "late": 1}\n{"text": "x"}\n')
+    with Dataset.open(path, "tester") as dataset:
+        assert dataset.row(120_000).value == {"text": "x", "late": 1}
+        assert dataset.row(120_001).value == {"text": "x"}
 
 
 def test_rows_are_readable_before_a_large_file_is_indexed(tmp_path):

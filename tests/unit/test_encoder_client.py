@@ -8,6 +8,8 @@ import pytest
 
 from ftui.core.errors import FtuiError, ModelError
 from ftui.core.example import Example, Message
+from ftui.data import actions
+from ftui.data.dataset import Dataset
 from ftui.runs import encoder as module
 from ftui.runs.encoder import Encoder, Token, example_of, row_lengths
 
@@ -19,10 +21,16 @@ class Answering:
 
     def __init__(self, name, log_path=None):
         assert name == "ftui.engine.encode"
-        self.asked, self.closed, self.extra = [], False, []
+        self.asked, self.closed, self.over = [], False, False
         made.append(self)
 
     def call(self, op, **fields):
+        try:
+            yield from self.events(op, **fields)
+        finally:
+            self.over = True
+
+    def events(self, op, **fields):
         self.asked.append((op, fields))
         yield {"event": "progress", "stage": "encode", "done": 1, "total": 0}
         if op == "xray":
@@ -33,11 +41,20 @@ class Answering:
 
             from ftui.data.training import read_examples
 
-            totals = [count(example.to_dict()) for _, example in read_examples(Path(fields["path"]), "all")]
-            kept = [total for total in totals if total]
+            examples = read_examples(Path(fields["path"]), fields.get("only", "all"))
+            totals = [(number, count(example.to_dict())) for number, example in examples]
+            kept = [[number, total] for number, total in totals if total]
+            refused = [[number, "labelled undesirable"] for number, total in totals if not total]
+            if fields.get("rows"):
+                for at in range(0, max(1, len(kept)), 2):
+                    yield {
+                        "event": "lengths",
+                        "rows": kept[at : at + 2],
+                        "refused": refused if not at else [],
+                    }
             yield {
                 "event": "finished", "count": len(kept), "mean": 2.5, "p50": 1, "p90": 2, "p95": 3, "p99": 4,
-                "max": 5, "over": {"256": 1, "8": 2}, "refused": len(totals) - len(kept), "lengths": kept + extra,
+                "max": 5, "over": {"256": 1, "8": 2}, "refused": len(refused),
             }  # fmt: skip
 
     def close(self):
@@ -53,7 +70,6 @@ VIEW = {
     ],
 }  # fmt: skip
 made: list[Answering] = []
-extra: list[int] = []
 
 
 def count(example):
@@ -66,7 +82,6 @@ def count(example):
 def _stand_in(monkeypatch):
     monkeypatch.setattr(module, "EngineClient", Answering)
     made.clear()
-    extra.clear()
 
 
 @pytest.fixture
@@ -128,11 +143,35 @@ def test_rows_that_give_no_tokens_shift_no_other_row(write, refused):
     assert list(row_lengths(file, "m")) == [(n + 1, n + 2) for n in range(4) if n not in refused]
 
 
-@pytest.mark.parametrize("labels", [(True, True), (False, True)])
-def test_a_file_that_changed_meanwhile_is_an_error_not_a_wrong_number(write, labels):
-    extra.append(99)
-    with pytest.raises(FtuiError, match="changed while its tokens were counted"):
-        list(row_lengths(write(*(reply(3, label) for label in labels)), "m"))
+def test_rows_that_give_no_tokens_are_told_with_the_reason(write):
+    refused = {}
+    with Encoder() as encoder:
+        file = write(reply(3, label=True), reply(4, label=False))
+        assert list(encoder.row_lengths(file, "m", refused=refused)) == [(1, 3)]
+    assert refused == {2: "labelled undesirable"}
+
+
+def test_whoever_has_seen_enough_ends_the_counting(write):
+    with Encoder() as encoder:
+        rows = encoder.row_lengths(write(*(reply(n + 2) for n in range(6))), "m")
+        assert next(rows) == (1, 2)
+        rows.close()
+        assert made[0].over
+
+
+def test_what_was_counted_before_cancelling_is_kept(write):
+    counted = []
+    for row in row_lengths(write(*(reply(n + 2) for n in range(6))), "m", cancelled=lambda: bool(counted)):
+        counted.append(row)
+    assert counted == [(1, 2), (2, 3)]
+    assert made[0].closed
+
+
+def test_rejected_rows_are_left_out_where_they_do_not_train(write):
+    file = write(reply(3), reply(5))
+    with Dataset.open(file) as dataset:
+        dataset.annotate(1, actions.reject())
+    assert list(row_lengths(file, "m", only="not-rejected")) == [(2, 5)]
 
 
 def test_a_cancelled_count_yields_nothing_and_ends_the_process(write):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 
@@ -105,6 +106,22 @@ def test_spreadsheet_safe_is_an_opt_in_that_defuses_formulas(tmp_path):
     export(source, tmp_path / "safe.csv", Plan(spreadsheet_safe=True))
     assert (tmp_path / "plain.csv").read_text() == source.read_text()
     assert "'=1+1" in (tmp_path / "safe.csv").read_text()
+
+
+def test_spreadsheet_safe_defuses_every_beginning_of_a_formula_and_says_how_many_cells_it_altered(tmp_path):
+    source = tmp_path / "rows.jsonl"
+    texts = ["=1", "+1", "-1", "@sum", "\t=1", "\r=1", "1=1", " =1", ""]
+    source.write_text("".join(json.dumps({"prompt": text, "=completion": "fine"}) + "\n" for text in texts))
+    report = export(source, tmp_path / "safe.csv", Plan(spreadsheet_safe=True))
+    with (tmp_path / "safe.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["prompt", "'=completion"]
+    assert [row[0] for row in rows] == [*(f"'{text}" for text in texts[:6]), *texts[6:]]
+    assert report.altered == report.to_dict()["altered"] == 7
+    assert json.loads(report.manifest.read_text())["altered"] == 7
+    assert export(source, tmp_path / "plain.csv", Plan()).altered == 0
+    with pytest.raises(FtuiError, match="only a CSV"):
+        export(source, tmp_path / "safe.jsonl", Plan(spreadsheet_safe=True))
 
 
 def example(seed: int, change: int = -1) -> Example:

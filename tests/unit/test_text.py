@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftui.core.text import one_line, sanitize
+from ftui.core.text import _HOSTILE, one_line, sanitize
 
 HOSTILE = {
     "clear the screen": "\x1b[2J",
@@ -77,3 +77,10 @@ def test_one_line_folds_white_space_and_says_when_it_cut():
     assert one_line("", 10) == ""
     assert len(one_line("x" * 10_000_000, 40)) == 40
     assert len(one_line("\u202e" * 100, 40)) == 40
+
+
+def test_no_hostile_character_slips_through_one_line_wherever_it_stands():
+    for code in range(0x110000):
+        if _HOSTILE.match(chr(code)):
+            for around in ("", "é", "\U0001f600"):
+                assert chr(code) not in one_line(f"a{around}b{chr(code)}c", 20)

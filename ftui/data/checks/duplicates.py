@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ def normalised(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
+@lru_cache(maxsize=2)  # two checks ask for the same text one after the other
 def text_key(text: str) -> bytes:
     """16 bytes that are equal when two texts are the same to a reader."""
     return blake2b(normalised(text).encode("utf-8", "surrogatepass"), digest_size=16).digest()
@@ -45,7 +47,9 @@ def prompt_text(example: Example) -> str:
 def shingles(text: str) -> list[str]:
     """Overlapping word triples: order matters a little, a changed word changes three of them."""
     words = _WORD.findall(text.casefold())
-    return [" ".join(words[at : at + 3]) for at in range(max(1, len(words) - 2))] if words else []
+    if len(words) < 3:
+        return [" ".join(words)] if words else []
+    return list(map(" ".join, zip(words, words[1:], words[2:], strict=False)))
 
 
 @dataclass(slots=True)

@@ -51,7 +51,11 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 def encodable(text: str) -> str:
     """`text` of the same length without lone surrogates, which JSON can hold and UTF-8 cannot."""
-    return text if text.isascii() else _SURROGATE.sub("?", text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATE.sub("?", text)
+    return text
 
 
 def answers(example: Example) -> tuple[Message, ...]:
@@ -61,8 +65,23 @@ def answers(example: Example) -> tuple[Message, ...]:
     return tuple(message for message in example.messages if message.role == "assistant")
 
 
+_latest: tuple[Example | None, str] = (None, "")
+
+
 def all_text(example: Example) -> str:
-    """Every text of an example, a blank line between turns; always encodable."""
+    """Every text of an example, a blank line between turns; always encodable.
+
+    The latest answer is kept: each check in turn asks for the same one.
+    """
+    global _latest  # noqa: PLW0603 - one slot, replaced as a whole: safe between threads
+    known, text = _latest
+    if known is not example:
+        text = _all_text(example)
+        _latest = (example, text)
+    return text
+
+
+def _all_text(example: Example) -> str:
     if example.text is not None:
         return encodable(example.text)
     turns = (*example.messages, *example.chosen, *example.rejected)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftui.core.errors import FtuiError
 from ftui.data import actions
-from ftui.data.checks import privacy, rules
+from ftui.data.checks import encoding, privacy, rules
 from ftui.data.pointers import escape
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _REWRITES: dict[str, Callable[[str], str]] = {
     "mask": privacy.mask,
     "remove-hidden": rules.without_hidden,
-    "repair-encoding": rules.repaired,
+    "repair-encoding": encoding.repaired,
 }
 
 # What each fix does, in the words of a button.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import re2
 
 from ftui.core.example import ROLES
+from ftui.data.checks.encoding import looks_bad, repaired
 from ftui.data.checks.finding import Finding, Severity, all_text, answers, encodable
 
 if TYPE_CHECKING:
@@ -133,12 +134,19 @@ _HIDDEN = re.compile(
 )
 
 
+# The same characters wherever they stand, for RE2: twenty times faster on text that has none.
+_MAYBE_HIDDEN = re2.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}\x{ad}\x{200b}-\x{200f}\x{202a}-\x{202e}\x{2060}-\x{2064}"
+    r"\x{2066}-\x{2069}\x{feff}\x{fff9}-\x{fffb}\x{e0000}-\x{e007f}]"
+)
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def hidden_characters(example: Example) -> bool:
     text = all_text(example)
-    return (_CONTROL if text.isascii() else _HIDDEN).search(text) is not None
+    if text.isascii():
+        return _CONTROL.search(text) is not None
+    return _MAYBE_HIDDEN.search(text) is not None and _HIDDEN.search(text) is not None
 
 
 def without_hidden(text: str) -> str:
@@ -151,16 +159,7 @@ def mojibake(example: Example) -> bool:
     text = all_text(example)
     if text.isascii():
         return False
-    from ftfy.badness import is_bad
-
-    return is_bad(text) and repaired(text) != text
-
-
-def repaired(text: str) -> str:
-    """`text` with mojibake undone, nothing else changed."""
-    import ftfy
-
-    return ftfy.fix_encoding(text)
+    return looks_bad(text) and repaired(text) != text
 
 
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from ftui.core.text import one_line
 from ftui.data.checks.balance import BalanceCheck, LanguageCheck, LengthCheck, SizeCheck, TruncatedCheck
 from ftui.data.checks.duplicates import ExactCheck, LeakCheck, NearCheck
 from ftui.data.checks.finding import SEVERITIES, Check, Finding
@@ -25,12 +26,14 @@ def run_checks(
     against: tuple[str, Iterable[Row]] | None = None,
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
+    failed: dict[str, str] | None = None,
 ) -> list[Finding]:
     """What is wrong with `rows`, gravest first.
 
     Rejected and deleted rows are passed over: they do not train. `against` is (name, rows) of a file whose
     questions must not be in this one. `progress` gets (rows done, total); once `cancelled` answers True what
-    was found so far is returned.
+    was found so far is returned. failed: filled with the checks that could not go on, and why; without it
+    what they raise is raised.
     """
     checks: list[Check] = [
         RuleCheck(), PrivacyCheck(), ExactCheck(), NearCheck(cancelled), TruncatedCheck(),
@@ -41,12 +44,29 @@ def run_checks(
     for row in _watched(rows, total, progress, cancelled):
         if row.status == "rejected" or row.deleted:
             continue
-        for check in checks:
-            check.look(row)
-    findings = [finding for check in checks for finding in check.findings()]
+        for check in tuple(checks):
+            try:
+                check.look(row)
+            except Exception as error:  # noqa: BLE001 - whatever it is: said, and the others go on
+                _give_up(check, error, failed)
+                checks.remove(check)
+    findings: list[Finding] = []
+    for check in checks:
+        try:
+            findings += check.findings()
+        except Exception as error:  # noqa: BLE001
+            _give_up(check, error, failed)
     return sorted(
         findings, key=lambda finding: (SEVERITIES.index(finding.severity), -finding.count, finding.check)
     )
+
+
+def _give_up(check: Check, error: Exception, failed: dict[str, str] | None) -> None:
+    """Notes a check that failed: the others go on without it. Called while `error` is being handled."""
+    if failed is None:
+        raise error
+    name = type(check).__name__.removesuffix("Check").lower()
+    failed[name] = one_line(f"{type(error).__name__}: {error}", 200)
 
 
 def _watched(

@@ -201,6 +201,10 @@ class OpenDataset(OpenFile):
         return files.dataset_files(self._workspace)
 
 
+class OpenUnseen(OpenDataset):
+    TITLE_WORDS = "a file that training must not have seen"
+
+
 class OpenRecipe(OpenFile):
     TITLE_WORDS = "open a recipe"
     SUFFIXES = files.RECIPE_SUFFIXES

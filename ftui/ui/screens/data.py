@@ -16,7 +16,7 @@ from ftui.core.text import one_line
 from ftui.ui.bindings import ordered
 from ftui.ui.dataset_captions import example_caption, list_caption
 from ftui.ui.dataset_messages import Building, Changed, PageRead, Refused, RowRead, Written
-from ftui.ui.screens.data_opening import Opening
+from ftui.ui.screens.data_lengths import Measuring
 from ftui.ui.widgets.captions import set_subtitle, set_title
 from ftui.ui.widgets.example_view import ExampleView
 from ftui.ui.widgets.row_list import RowList
@@ -28,7 +28,7 @@ _LOOK_SECONDS = 3.0  # between two looks for other annotators' work
 _STARS = Binding.Group("rate at once")
 
 
-class DataScreen(Opening):
+class DataScreen(Measuring):
     """The rows, the example, and what a person does to them."""
 
     PANE = "data"
@@ -40,6 +40,7 @@ class DataScreen(Opening):
     DataScreen.-narrow #data { layout: vertical; }
     DataScreen.-narrow #rows { width: 100%; height: 2fr; }
     DataScreen.-narrow #reading { width: 100%; height: 3fr; }
+    DataScreen.-narrow #data.-panel #rows { display: none; }
     """
     HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (100, "-wide")]
     BINDINGS: ClassVar[list[Any]] = [
@@ -49,6 +50,9 @@ class DataScreen(Opening):
         ordered("e", "edit", "edit", id="data.edit", show=True),
         ordered("u", "undo", "undo", id="data.undo", show=True),
         ordered("slash", "search", "search", id="data.search", show=True),
+        ordered("F", "filter", "filter", id="data.filter", show=True),
+        ordered("c", "checks", "checks", id="data.checks", show=True),
+        ordered("i", "xray", "tokens", id="data.xray", show=True),
         ordered("f", "flag", "flag", id="data.flag", show=True),
         ordered("r", "rate", "rate", id="data.rate", show=True),
         ordered("t", "tag", "tag", id="data.tag", show=True),
@@ -57,10 +61,22 @@ class DataScreen(Opening):
         ordered("o", "open", "open", id="data.open", show=True),
         ordered("E", "edit_outside", "edit in $EDITOR", id="data.edit_outside"),
         ordered("delete", "delete", "delete or restore the row", id="data.delete"),
+        ordered("m", "merge_turns", "merge the turn with the next", id="data.merge_turns"),
+        ordered("s", "split_turn", "split the turn", id="data.split_turn"),
+        ordered("ctrl+n", "new_turn", "add a turn after this one", id="data.new_turn"),
+        ordered("ctrl+d", "remove_turn", "take the turn out", id="data.remove_turn"),
+        ordered("R", "turn_role", "who says the turn", id="data.turn_role"),
+        ordered("M", "map_fields", "map fields, force a shape", id="data.map_fields"),
         ordered("enter", "found(1)", "next match", id="data.next_match"),
         ordered("N", "found(-1)", "previous match", id="data.previous_match"),
-        ordered("escape", "end_search", "end the search", id="data.end_search"),
+        ordered("escape", "end_search", "end search, or show all", id="data.end_search"),
         ordered("tab", "other_side", "rows or example", id="data.other_side"),
+        ordered("U", "redo", "redo what was undone", id="data.redo"),
+        ordered("Q", "queues", "queues, agreement", id="data.queues"),
+        ordered("B", "bulk", "act on every row in sight", id="data.bulk"),
+        ordered("L", "lengths", "lengths in tokens", id="data.lengths"),
+        ordered("right_square_bracket", "group(1)", "next group", id="data.group", key_display="]"),
+        ordered("left_square_bracket", "group(-1)", "group before", id="data.group_before", key_display="["),
         *(
             ordered(
                 f"alt+{stars}", f"rate_now({stars})", f"rate {stars}", id=f"data.rate{stars}", group=_STARS
@@ -82,7 +98,7 @@ class DataScreen(Opening):
 
     def on_row_list_needed(self, message: RowList.Needed) -> None:
         if self.desk is not None:
-            self.desk.want_page(message.start, message.count)
+            self.desk.want_page(message.numbers)
 
     def on_row_list_moved(self, message: RowList.Moved) -> None:
         self._want_row(message.number)
@@ -97,10 +113,14 @@ class DataScreen(Opening):
     def show_page(self, message: PageRead) -> None:
         if self._mine(message):
             self.rows.supply(message.page)
+            row = self.example.row
+            if row is not None and any(summary.number == row.number for summary in message.page):
+                set_title(self.example, example_caption(row, self.rows.row(row.number)))
 
     @on(RowRead)
-    def show_row(self, message: RowRead) -> None:
+    async def show_row(self, message: RowRead) -> None:
         if self._mine(message) and message.row.number == self.rows.cursor and not self.editing:
+            await self.show_conflict(message.ops)
             self.example.show_row(message.row, message.ops)
             self._note_tags(message.row.tags)
             set_title(self.example, example_caption(message.row, self.rows.row(message.row.number)))
@@ -118,6 +138,7 @@ class DataScreen(Opening):
             return
         if self.facts is not None and len(message.facts.notices) > len(self.facts.notices):
             self.app.notify(one_line(message.facts.notices[-1], 200), markup=False)
+            self.show_all()  # the rows of a view may be other rows now
         self._show_facts(message.facts)
         self.rows.forget()
         self._want_row(self.rows.cursor)
@@ -126,6 +147,7 @@ class DataScreen(Opening):
     def show_written(self, message: Written) -> None:
         if not self._mine(message):
             return
+        self.before_supply(message)
         if message.page:
             for number in message.numbers:
                 self.rows.settle(number)
@@ -161,19 +183,26 @@ class DataScreen(Opening):
                     matches=self.matches_caption,
                     share=self._share,
                     pace=pace,
+                    view=self.view_caption,
+                    busy=self.busy_caption,
                 ),
             )
 
     def key_owners(self) -> tuple[type, ...]:
+        from ftui.ui.widgets.checks_panel import ChecksPanel
         from ftui.ui.widgets.field_editor import FieldEditor
+        from ftui.ui.widgets.length_histogram import LengthHistogram
+        from ftui.ui.widgets.token_text import TokenText
         from ftui.ui.widgets.welcome import Welcome
 
-        return (FieldEditor, Welcome)
+        return (FieldEditor, Welcome, ChecksPanel, TokenText, LengthHistogram)
 
     def _repaint(self) -> None:
         """After a change of theme: cells that we draw ourselves know nothing of CSS."""
         self.example.restyle()
         self.rows.refresh()
+        if self.panel is not None:
+            self.panel.restyle()
 
     def _look_again(self) -> None:
         if self.desk is not None and self.is_current and not self.editing:
@@ -184,17 +213,25 @@ class DataScreen(Opening):
         if action in _ON_ROWS:
             if self.facts is None or not self.facts.rows or self.editing or self.asking:
                 return False
-            return not (action in ("found", "end_search") and not self.searching)
+            if self.taken(action):
+                return False
+            if action == "group":
+                return self.stepping
+            if action == "end_search":
+                return self.searching or self.viewing or self.filtering
+            return action != "found" or self.searching
         return True
 
     async def action_open(self) -> None:
         await self.app.action_open_dataset()
 
     def action_other_side(self) -> None:
-        self.set_focus(self.example if self.rows.has_focus else self.rows)
+        self.set_focus(self.other_side() if self.rows.has_focus else self.rows)
 
 
 _ON_ROWS = {
     "decide", "skip", "edit", "undo", "search", "flag", "rate", "rate_now", "tag", "note", "go_to",
-    "edit_outside", "delete", "found", "end_search", "other_side",
+    "merge_turns", "split_turn", "new_turn", "remove_turn", "turn_role", "map_fields",
+    "edit_outside", "delete", "found", "end_search", "other_side", "checks", "xray", "lengths", "group",
+    "filter", "queues", "bulk", "redo",
 }  # fmt: skip

@@ -49,7 +49,8 @@ class Deciding(PaneScreen):
 
         number = self.rows.cursor
         summary = self.rows.row(number)
-        if summary is None or summary.status != status:
+        # A decision on a row in conflict settles it, even where it is the one that stood last.
+        if summary is None or summary.status != status or summary.conflict:
             self._write(number, actions.accept() if status == "accepted" else actions.reject())
         self._move_on()
 
@@ -57,10 +58,15 @@ class Deciding(PaneScreen):
         self._move_on()
 
     def _move_on(self) -> None:
-        if self.rows.cursor < self.rows.total:
-            self.rows.cursor += 1
+        following = self.rows.next_row(1)
+        if following != self.rows.cursor:
+            self.rows.cursor = following
         elif self.facts is not None and self.facts.complete:
-            self.say("that was the last row")
+            self.say(self._after_the_last())
+
+    def _after_the_last(self) -> str:
+        """What to say when there is no row to move on to."""
+        return "that was the last row"
 
     def action_flag(self) -> None:
         from ftui.data import actions
@@ -136,6 +142,10 @@ class Deciding(PaneScreen):
     def action_undo(self) -> None:
         if self.desk is not None:
             self.desk.undo()
+
+    def action_redo(self) -> None:
+        if self.desk is not None:
+            self.desk.redo()
 
     def _write(self, number: int, action: Action, what: str = "") -> int:
         """Queues an action; its ticket, which `Written` or `Refused` will carry."""

@@ -9,12 +9,15 @@ from textual import on
 from textual.app import SuspendNotSupported
 
 from ftui.core.errors import FtuiError
-from ftui.ui.screens.data_finding import Finding
+from ftui.ui.screens.data_bulk import Bulk
 from ftui.ui.widgets.captions import set_subtitle
 from ftui.ui.widgets.example_view import ExampleView
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ftui.data.actions import Action
+    from ftui.data.rows import Row
     from ftui.ui.dataset_desk import Refused, Written
     from ftui.ui.reading import Block
     from ftui.ui.widgets.field_editor import FieldEditor
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 _PATIENCE_SECONDS = 3.0
 
 
-class Editing(Finding):
+class Editing(Bulk):
     """The part of the Data pane that edits."""
 
     def __init__(self) -> None:
@@ -30,6 +33,7 @@ class Editing(Finding):
         self._editor: FieldEditor | None = None
         self._ticket = 0  # of the edit on its way to the disk
         self._came_from_example = False
+        self._finish: Callable[[FieldEditor], None] | None = None  # what ctrl+s does, where it is no edit
 
     @property
     def editing(self) -> bool:
@@ -53,10 +57,15 @@ class Editing(Finding):
     async def _editable(self) -> Block | None:
         """The chosen block, or the whole row where that has no place of its own.
 
-        Waits until the row under the cursor is shown: what is typed after `e` belongs into the editor.
+        Waits until the row under the cursor is shown: what is typed after the key belongs into the editor.
         """
-        from ftui.ui.reading import whole_row
+        from ftui.ui.reading import editable
 
+        shown = await self._chosen()
+        return editable(*shown) if shown is not None else None
+
+    async def _chosen(self) -> tuple[Row, Block] | None:
+        """The row under the cursor and its chosen block, once they are shown."""
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 while not self._row_is_shown():
@@ -66,15 +75,14 @@ class Editing(Finding):
             self.say(f"row {self.rows.cursor:,} is still being read")
             return None
         row, block = self.example.row, self.example.block()
-        if row is None or block is None:
-            return None
-        return block if block.pointer is not None else whole_row(row)
+        return None if row is None or block is None else (row, block)
 
     def _row_is_shown(self) -> bool:
         row = self.example.row
         return self._shown.is_set() and row is not None and row.number == self.rows.cursor
 
     async def _open_editor(self, block: Block, text: str | None = None) -> None:
+        """Opens on `block`, with `text` instead of its own."""
         from ftui.ui.widgets.field_editor import FieldEditor
         from ftui.ui.widgets.safe_input import can_hold
 
@@ -91,6 +99,17 @@ class Editing(Finding):
         self._place_editor()
         set_subtitle(self.example, "ctrl+s save · esc back")
         self.refresh_bindings()
+
+    async def _open_editor_to(
+        self, what: str, block: Block, finish: Callable[[FieldEditor], None]
+    ) -> FieldEditor | None:
+        """Opens on `block` for something else than editing it: ctrl+s then calls `finish`."""
+        await self._open_editor(block)
+        if self._editor is None or not self.editing:
+            return None
+        self._finish = finish
+        set_subtitle(self.example, f"ctrl+s {what} · esc back")
+        return self._editor
 
     def _place_editor(self) -> None:
         """The editor lies over the field's own lines, as high as its text."""
@@ -115,6 +134,9 @@ class Editing(Finding):
     def on_field_editor_save(self) -> None:
         editor = self._editor
         if editor is None or editor.block is None or self._ticket:
+            return
+        if self._finish is not None:
+            self._finish(editor)
             return
         if not editor.changed:
             self._close_editor()
@@ -145,7 +167,7 @@ class Editing(Finding):
     def _close_editor(self) -> None:
         if self._editor is None or not self.editing:
             return
-        self._ticket = 0
+        self._ticket, self._finish = 0, None
         self._editor.end()
         self.example.close_gap()
         set_subtitle(self.example, "")

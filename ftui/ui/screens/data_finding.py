@@ -9,7 +9,7 @@ from textual import on
 from textual.message import Message
 
 from ftui.core.errors import FtuiError
-from ftui.ui.screens.data_deciding import Deciding
+from ftui.ui.screens.data_viewing import Viewing
 
 if TYPE_CHECKING:
     from textual.timer import Timer
@@ -28,13 +28,14 @@ class Found(Message):
         self.desk, self.text, self.numbers, self.share = desk, text, numbers, share
 
 
-class Finding(Deciding):
+class Finding(Viewing):
     """The part of the Data pane that searches."""
 
     def __init__(self) -> None:
         super().__init__()
         self._query = ""
-        self._numbers: list[int] = []
+        self._found: list[int] = []  # rows that hold the text
+        self._numbers: list[int] = []  # those of them that are listed
         self._searched = 1.0
         self._from_row = 1
         self._typing: Timer | None = None
@@ -42,6 +43,16 @@ class Finding(Deciding):
     @property
     def searching(self) -> bool:
         return bool(self._query)
+
+    @property
+    def searched_text(self) -> str:
+        """What is looked for, "" for nothing."""
+        return self._query
+
+    @property
+    def matches_cut(self) -> bool:
+        """True when there may be more matches than are known."""
+        return len(self._found) >= MOST_MATCHES and not self.viewing
 
     @property
     def matches_caption(self) -> str:
@@ -87,7 +98,7 @@ class Finding(Deciding):
         self._stop_typing()
         if text == self._query:
             return
-        self._query, self._numbers, self._searched = text, [], 0.0
+        self._query, self._found, self._numbers, self._searched = text, [], [], 0.0
         self.rows.mark_matches((), text)
         self.example.mark(text)
         self._caption()
@@ -106,7 +117,7 @@ class Finding(Deciding):
         """In a thread; stops when something else is looked for."""
         if desk.dataset is None:
             return
-        told = 0.0
+        told, most = 0.0, 0 if self.viewing else MOST_MATCHES
 
         def progress(done: int, total: int) -> None:
             nonlocal told
@@ -119,7 +130,7 @@ class Finding(Deciding):
             found = desk.dataset.search(
                 text,
                 ignore_case=text == text.lower(),
-                limit=MOST_MATCHES,
+                limit=most,
                 progress=progress,
                 cancelled=lambda: self._query != text or self.desk is not desk,
             )
@@ -135,13 +146,22 @@ class Finding(Deciding):
             return
         self._searched = message.share
         if message.numbers is not None:
-            self._numbers = message.numbers
+            self._found = message.numbers
+            self._keep_listed()
             self.rows.mark_matches(message.numbers, message.text)
             # A row that still matches while more is typed is stayed on: the user may be walking already.
             if self._numbers and self.rows.cursor not in self._numbers:
                 at = bisect_left(self._numbers, self._from_row)
                 self.rows.cursor = self._numbers[at % len(self._numbers)]
         self._caption()
+
+    def _keep_listed(self) -> None:
+        """Inside a view only its own rows are walked through."""
+        self._numbers = list(filter(self.rows.holds, self._found)) if self.viewing else self._found
+
+    def _view_changed(self) -> None:
+        self._keep_listed()
+        super()._view_changed()
 
     def action_found(self, step: int) -> None:
         """The next match (or the one before), around the end."""
@@ -159,11 +179,15 @@ class Finding(Deciding):
         self.rows.cursor = self._from_row
 
     def action_end_search(self) -> None:
-        self._forget_search()
+        """What esc takes back: the search, then the view."""
+        if self.searching:
+            self._forget_search()
+        else:
+            self.show_all()
 
     def _forget_search(self) -> None:
         self._stop_typing()
-        self._query, self._numbers, self._searched = "", [], 1.0
+        self._query, self._found, self._numbers, self._searched = "", [], [], 1.0
         self.rows.mark_matches((), "")
         self.example.mark("")
         self._caption()

@@ -12,7 +12,7 @@ from ftui.core.text import one_line
 from ftui.ui import files
 from ftui.ui.dataset_desk import DatasetDesk
 from ftui.ui.dataset_messages import Failed, Opened
-from ftui.ui.screens.data_editing import Editing
+from ftui.ui.screens.data_mapping import Mapping
 from ftui.ui.widgets.captions import set_subtitle, set_title
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class FirstFound(Message):
         self.path = path
 
 
-class Opening(Editing):
+class Opening(Mapping):
     """The part of the Data pane that opens files. Looking for them happens off the screen's thread."""
 
     def __init__(self) -> None:
@@ -91,6 +91,7 @@ class Opening(Editing):
         self._close_desk()
         self._forget_search()
         self.facts, self._share = None, None
+        self.show_all()
         self.rows.total = 0
         self.rows.forget()
         self._shown.clear()

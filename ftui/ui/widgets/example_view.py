@@ -13,6 +13,7 @@ from textual.strip import Strip
 
 from ftui.core.text import sanitize
 from ftui.ui.bindings import ordered
+from ftui.ui.json_tree import INDENT, Folds
 from ftui.ui.reading import read_row
 from ftui.ui.themes import palette
 from ftui.ui.widgets.page import Line, Page, Typesetter, ago, wrap
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from ftui.data.operation import Op
     from ftui.data.rows import Row
+    from ftui.ui.json_tree import Node
     from ftui.ui.reading import Block
 
 _EMPTY = Page((), ())
@@ -40,6 +42,9 @@ class ExampleView(QuietScrollView, can_focus=True):
         ordered("pagedown,ctrl+f", "page_down", "scroll down", id="data.scroll_down"),
         ordered("home", "scroll_home", "top", id="data.top"),
         ordered("end,G", "scroll_end", "bottom", id="data.bottom"),
+        ordered("right", "fold(True)", "unfold", id="data.unfold"),
+        ordered("left", "fold(False)", "fold", id="data.fold"),
+        ordered("enter", "enter", "unfold or edit", id="data.enter_field"),
     ]
 
     class EditAsked(Message):
@@ -50,6 +55,8 @@ class ExampleView(QuietScrollView, can_focus=True):
         self.row: Row | None = None
         self.blocks: list[Block] = []
         self.chosen = 0
+        self._ops: list[Op] = []
+        self._folds = Folds()
         self._page = _EMPTY
         self._gap = (-1, 0)
         self._find = ""
@@ -59,9 +66,10 @@ class ExampleView(QuietScrollView, can_focus=True):
 
     def show_row(self, row: Row, ops: list[Op]) -> None:
         """Shows `row`. The same row again keeps the place on the page."""
-        same = self.row is not None and self.row.number == row.number and self.chosen < len(self.blocks)
-        self.row = row
-        self.blocks = read_row(row, ops)
+        before = self.row
+        same = before is not None and (before.number, before.shape) == (row.number, row.shape)
+        self.row, self._ops = row, ops
+        self.blocks = read_row(row, ops, self._folds)
         if not same or self.chosen >= len(self.blocks):
             self.chosen = _first_choice(self.blocks)
         self._set_page()
@@ -173,9 +181,53 @@ class ExampleView(QuietScrollView, can_focus=True):
             inside = place.left <= x < place.left + place.width
             if inside and place.top - 1 <= y < place.top + place.height:
                 self.choose(number)
-                if event.chain == 2:
+                node = self.blocks[number].node
+                if node is not None and (node.kind == "more" or node.holds):
+                    if event.chain == 2 or x <= place.left + INDENT * node.depth + INDENT:
+                        self._fold(node, not node.open)
+                elif event.chain == 2:
                     self.post_message(self.EditAsked())
                 return
+
+    # -- a row of unknown shape is a tree ----------------------------------------------------------
+
+    def action_fold(self, unfold: bool) -> None:
+        """Unfolds the chosen node, or folds it; what is folded already leads to what holds it."""
+        block = self.block()
+        if block is None or block.node is None:
+            return
+        node = block.node
+        if node.kind == "more" or (node.open is not None and node.open != unfold):
+            self._fold(node, unfold)
+        elif unfold and node.holds and node.open:
+            self.choose(self.chosen + 1)
+        elif not unfold and node.depth:
+            holder = node.pointer.rpartition("/")[0]
+            self.choose(next(at for at, other in enumerate(self.blocks) if other.pointer == holder))
+
+    async def action_enter(self) -> None:
+        """Unfolds or folds what has something in it; anything else is to be edited."""
+        block = self.block()
+        node = block.node if block is not None else None
+        if node is not None and (node.kind == "more" or node.holds):
+            self._fold(node, not node.open)
+        else:
+            await self.run_action("screen.edit")  # at once: what is typed next belongs into the editor
+
+    def _fold(self, node: Node, unfold: bool) -> None:
+        assert self.row is not None
+        self._folds.turn(node, unfold)
+        self.blocks = read_row(self.row, self._ops, self._folds)
+        self.chosen = min(self.chosen, len(self.blocks) - 1)
+        self._set_page()
+        self._bring_into_sight()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Folding is for trees; enter edits, where the pane has no other use for it."""
+        if action in ("fold", "enter"):
+            block = self.block()
+            return self.has_focus and block is not None and (action == "enter" or block.node is not None)
+        return True
 
     # -- room for the editor -----------------------------------------------------------------------
 
@@ -193,6 +245,12 @@ class ExampleView(QuietScrollView, can_focus=True):
         if top < self.scroll_y or place.top + height > self.scroll_y + self.page_height:
             self.scroll_to(y=top, animate=False, force=True, immediate=True)
         return Region(place.left + _GUTTER, place.top - self.top, place.width, height)
+
+    def add_block(self, block: Block, at: int) -> None:
+        """Puts `block` at `at` and chooses it, until the row is shown again."""
+        self.blocks.insert(at, block)
+        self.chosen = at
+        self._set_page()
 
     def close_gap(self) -> None:
         self._gap = (-1, 0)

@@ -74,6 +74,15 @@ class FieldEditor(SafeTextArea):
         return self.block is not None and self.value != self.block.edit
 
     @property
+    def cursor_offset(self) -> int:
+        """Where the text cursor is in `value`."""
+        return self.document.get_index_from_location(self.cursor_location)  # type: ignore[attr-defined]
+
+    def go_to(self, offset: int) -> None:
+        """Puts the text cursor before character `offset`."""
+        self.move_cursor(self.document.get_location_from_index(offset))  # type: ignore[attr-defined]
+
+    @property
     def wanted_height(self) -> int:
         """Lines for the whole text and the one being typed."""
         return max(2, self.wrapped_document.height)

@@ -202,7 +202,7 @@ class Typesetter:
             )
             parts.insert(0, mark)
         notes = [sanitize(block.note, lines=False)[:200]] if block.note else []
-        if block.by:
+        if block.by and block.node is None:
             notes.append(f"edited by {sanitize(block.by, lines=False)[:40]}, {ago(self._now - block.at)}")
         if notes:
             parts.append(Segment(("  " if parts else "") + " · ".join(notes), Style(color=colors.dim)))
@@ -210,6 +210,11 @@ class Typesetter:
 
     def _body(self, block: Block, width: int) -> list[Strip]:
         colors = self._colors
+        if block.node is not None:
+            from ftui.ui.widgets.tree_lines import node_lines
+
+            by = f"edited by {sanitize(block.by, lines=False)[:40]}" if block.by else ""
+            return node_lines(block.node, width, colors, self._find, by)
         if not block.text:
             return [Strip([Segment("(empty)", Style(color=colors.bad, italic=True))])]
         if block.kind == "label":

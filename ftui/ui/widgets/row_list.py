@@ -1,10 +1,12 @@
 """The rows of a dataset as a list of any length: only the lines in sight exist.
 
-Given summaries, it draws them; what it lacks it asks for with `Needed`. It reads nothing itself.
+Given summaries, it draws them; what it lacks it asks for with `Needed`. It reads nothing itself. It lists all
+rows, or a view: some of them.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.segment import Segment
@@ -20,7 +22,7 @@ from ftui.ui.widgets.page import highlight
 from ftui.ui.widgets.quiet_scroll import QuietScrollView
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from textual import events
 
@@ -36,7 +38,10 @@ _STATUS = {"accepted": ("✓", "good"), "rejected": ("✗", "bad"), "undecided":
 
 
 class RowList(QuietScrollView, can_focus=True):
-    """Rows 1 to `total`, one of them under the cursor."""
+    """Rows 1 to `total`, or a view of them; one is under the cursor.
+
+    cursor: a row's number, whatever is listed. Put on a row outside the view, all rows are listed again.
+    """
 
     BINDINGS: ClassVar[list[Any]] = [
         ordered("up,k", "move(-1)", "row up", id="data.up"),
@@ -58,11 +63,14 @@ class RowList(QuietScrollView, can_focus=True):
             self.number = number
 
     class Needed(Message):
-        """Rows to be supplied."""
+        """Rows to be supplied: their numbers, ascending."""
 
-        def __init__(self, start: int, count: int) -> None:
+        def __init__(self, numbers: Sequence[int]) -> None:
             super().__init__()
-            self.start, self.count = start, count
+            self.numbers = numbers
+
+    class ViewLeft(Message):
+        """The cursor went to a row that the view does not hold: all rows are listed."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -70,15 +78,64 @@ class RowList(QuietScrollView, can_focus=True):
         self._pending: set[int] = set()
         self._matches: frozenset[int] = frozenset()
         self._text = ""
-        self._asked: tuple[int, int] = (0, 0)
+        self._asked: Sequence[int] = ()
+        self._numbers: Sequence[int] = range(1, 1)  # of the rows listed, ascending
+        self._in_view = False
+
+    # -- a view ------------------------------------------------------------------------------------
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The numbers of the rows listed, ascending."""
+        return self._numbers
+
+    @property
+    def in_view(self) -> bool:
+        """True while some of the rows are listed, False for all."""
+        return self._in_view
+
+    def show_only(self, numbers: Sequence[int]) -> None:
+        """Lists these rows, ascending, at least one; the cursor goes to the first of them from where it is."""
+        self._list(numbers, True)
+        at = bisect_left(numbers, self.cursor)
+        self.cursor = numbers[min(at, len(numbers) - 1)]
+        self._to_cursor()
+
+    def show_all(self) -> None:
+        """Lists all rows again; the cursor stays on its row."""
+        if self._in_view:
+            self._list(range(1, self.total + 1), False)
+            self._to_cursor()
+
+    def holds(self, number: int) -> bool:
+        """Whether row `number` is among those listed."""
+        at = self.line_of(number)
+        return at < len(self._numbers) and self._numbers[at] == number
+
+    def line_of(self, number: int) -> int:
+        """The line, from 0, of row `number`, or of the next one listed."""
+        return bisect_left(self._numbers, number)
+
+    def _list(self, numbers: Sequence[int], in_view: bool) -> None:
+        self._numbers, self._in_view = numbers, in_view
+        self._asked = ()
+        self.set_length(len(numbers))
+        self.refresh()
+
+    def _to_cursor(self) -> None:
+        """After other rows were listed: to the line of the cursor, wherever it was before."""
+        line, height = self.line_of(self.cursor), self.page_height
+        self.scroll_to(y=max(0, line - height // 2), animate=False, force=True)
+        self._require()
 
     # -- what is shown -----------------------------------------------------------------------------
 
     def supply(self, page: Iterable[RowSummary]) -> None:
         """Takes summaries, new or changed, and draws those in sight."""
         if len(self._rows) > _KEPT:
-            near = range(self.cursor - _KEPT // 4, self.cursor + _KEPT // 4)
-            self._rows = {number: row for number, row in self._rows.items() if number in near}
+            line = self.line_of(self.cursor)
+            near = self._numbers[max(0, line - _KEPT // 4) : line + _KEPT // 4]
+            self._rows = {number: self._rows[number] for number in near if number in self._rows}
         for row in page:
             changed = self._rows.get(row.number) != row or row.number in self._pending
             self._rows[row.number] = row
@@ -90,7 +147,7 @@ class RowList(QuietScrollView, can_focus=True):
         """Drops every summary: the rows are to be read again."""
         self._rows.clear()
         self._pending.clear()
-        self._asked = (0, 0)
+        self._asked = ()
         self.refresh()
         self._require()
 
@@ -115,7 +172,9 @@ class RowList(QuietScrollView, can_focus=True):
     def watch_total(self, before: int, total: int) -> None:
         """Only what was not there before is drawn: a list that grows behind the scenes costs nothing."""
         wider = len(str(before)) != len(str(total))
-        self.set_length(total)
+        if not self._in_view:
+            self._numbers = range(1, total + 1)
+            self.set_length(total)
         if self.cursor > total > 0:
             self.cursor = total
         if wider or min(before, total) < self.top + self.page_height:
@@ -128,6 +187,9 @@ class RowList(QuietScrollView, can_focus=True):
         return max(1, min(number, self.total)) if self.total else 1
 
     def watch_cursor(self, old: int, new: int) -> None:
+        if self._in_view and not self.holds(new):
+            self.show_all()
+            self.post_message(self.ViewLeft())
         self._redraw(old)
         self._redraw(new)
         self._show_cursor()
@@ -137,24 +199,30 @@ class RowList(QuietScrollView, can_focus=True):
         height = self.page_height
         if not height:
             return
-        line, top = self.cursor - 1, self.top
+        line, top = self.line_of(self.cursor), self.top
         if not top <= line < top + height:
             # To the middle: the rows around it are in sight, and the list is sent again once in half a page.
             self.scroll_to(y=max(0, line - height // 2), animate=False, force=True)
 
+    def next_row(self, step: int) -> int:
+        """The row `step` lines further down, or up; the last or the first one where there are not as many."""
+        if not self._numbers:
+            return self.cursor
+        return self._numbers[max(0, min(self.line_of(self.cursor) + step, len(self._numbers) - 1))]
+
     def action_move(self, step: int) -> None:
-        self.cursor += step
+        self.cursor = self.next_row(step)
 
     def action_page(self, step: int) -> None:
-        self.cursor += step * max(1, self.page_height - 1)
+        self.cursor = self.next_row(step * max(1, self.page_height - 1))
 
-    def action_go(self, number: int) -> None:
-        self.cursor = number if number > 0 else self.total
+    def action_go(self, end: int) -> None:
+        self.cursor = self.next_row(-len(self._numbers) if end > 0 else len(self._numbers))
 
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)
-        if offset is not None and (number := offset.y + self.top + 1) <= self.total:
-            self.cursor = number
+        if offset is not None and (line := offset.y + self.top) < len(self._numbers):
+            self.cursor = self._numbers[line]
 
     # -- asking for rows ---------------------------------------------------------------------------
 
@@ -163,40 +231,39 @@ class RowList(QuietScrollView, can_focus=True):
         self._require()
 
     def on_resize(self) -> None:
-        self.set_length(self.total)
+        self.set_length(len(self._numbers))
         self._show_cursor()
         self._require()
 
     def _require(self) -> None:
         """Asks for what is in sight, and a page around it, unless it is here or on its way."""
-        height = self.page_height
-        top = self.top + 1
-        if not height or not self.total:
+        height, top, listed = self.page_height, self.top, self._numbers
+        if not height or not listed:
             return
-        if all(number in self._rows for number in range(top, min(top + height, self.total + 1))):
+        if all(number in self._rows for number in listed[top : top + height]):
             ahead = (top - height // 2, top + height + height // 2)
-            if all(number in self._rows for number in ahead if 1 <= number <= self.total):
+            if all(listed[line] in self._rows for line in ahead if 0 <= line < len(listed)):
                 return
-        start = max(1, top - height)
-        wish = (start, min(3 * height, self.total - start + 1))
+        wish = listed[max(0, top - height) : top + 2 * height]
         if wish != self._asked:
             self._asked = wish
-            self.post_message(self.Needed(*wish))
+            self.post_message(self.Needed(wish))
 
     # -- drawing -----------------------------------------------------------------------------------
 
     def _redraw(self, number: int) -> None:
-        line = number - 1 - self.top
+        line = self.line_of(number) - self.top
         if 0 <= line < self.size.height:
             self.redraw_lines([line])
 
     def render_line(self, y: int) -> Strip:
-        number = y + self.scroll_offset.y + 1
+        line = y + self.scroll_offset.y
         colors = palette(self.app)
         width = self.scrollable_content_region.width
         background = Style(bgcolor=colors.background)
-        if number > self.total:
+        if line >= len(self._numbers):
             return Strip.blank(width, background)
+        number = self._numbers[line]
         if number == self.cursor:
             background = Style(bgcolor=colors.selection if self.has_focus else colors.panel)
         row = self._rows.get(number)
@@ -248,6 +315,8 @@ class RowList(QuietScrollView, can_focus=True):
         return Segment(glyph, Style(color=getattr(colors, color)))
 
     def _extra(self, row: RowSummary, colors: Palette) -> Segment:
+        if row.conflict:
+            return Segment("≠", Style(color=colors.bad, bold=True))
         if row.flagged:
             return Segment("▪", Style(color=colors.warning))
         if row.edited:
