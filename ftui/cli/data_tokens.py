@@ -39,6 +39,13 @@ _DEFAULT_DROPS = "longer than --max-length: a recipe drops such a row unless it 
     show_default=True,
     help="What becomes of a row over --max-length.",
 )
+@click.option(
+    "--objective",
+    type=click.Choice(["sft", "pretrain", "dpo", "orpo", "kto"]),
+    default="sft",
+    show_default=True,
+    help="What the row is trained for: of a pair, dpo learns from both replies.",
+)
 @json_option
 def xray(
     file: Path,
@@ -47,6 +54,7 @@ def xray(
     max_length: int | None,
     train_on: TrainOn,
     overlong: Overlong,
+    objective: str,
     as_json: bool,
 ) -> None:
     """Every token of one row: trained, context or truncated.
@@ -60,7 +68,13 @@ def xray(
     try:
         with Encoder() as encoder:
             seen = encoder.xray(
-                row, model, train_on=train_on, max_length=max_length, overlong=overlong, progress=told
+                row,
+                model,
+                train_on=train_on,
+                max_length=max_length,
+                overlong=overlong,
+                progress=told,
+                objective=objective,
             )
     finally:
         told.progress.clear()

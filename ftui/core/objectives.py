@@ -30,6 +30,14 @@ def sequences(objective: str) -> int:
     return 2 if objective in PAIRED else 1
 
 
+def counted_turns(objective: str, train_on: str) -> str:
+    """Which turns count: data.train_on, but for raw text, which is trained whole, and for preferences, whose prompt
+    is what both replies have in common."""
+    if objective == "pretrain":
+        return "all"
+    return "assistant" if objective in PREFERENCE and train_on == "all" else train_on
+
+
 def packs(objective: str) -> bool:
     """Whether short examples may be joined into full sequences: an example of a pair stays with the other."""
     return objective not in PREFERENCE

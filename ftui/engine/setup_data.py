@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftui.core.errors import FtuiError
-from ftui.core.objectives import PREFERENCE
+from ftui.core.objectives import counted_turns
 from ftui.data.training import fingerprint as fingerprint_of
 from ftui.data.verify import difference
 from ftui.engine.encode import Encoder
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from ftui.core.recipe import Recipe
-    from ftui.engine.encode import TrainOn
     from ftui.engine.ranks import Ranks
     from ftui.engine.telemetry import Control, Reporter
     from ftui.runs.rundir import RunDir
@@ -49,7 +48,7 @@ def load_rows(
     def encoder() -> Encoder:
         return Encoder(
             tokenizer,
-            train_on=train_on(recipe),
+            train_on=counted_turns(recipe.training.objective, recipe.data.train_on),  # type: ignore[arg-type]
             max_length=recipe.data.max_length,
             overlong="split" if recipe.training.objective == "pretrain" else recipe.data.overlong,
             stop_ids=stop_ids(base_path),
@@ -147,15 +146,6 @@ def load_reference(
                 ranks=ranks,
                 tell=tell,
             )
-
-
-def train_on(recipe: Recipe) -> TrainOn:
-    """Which turns count. Of preferences it is the replies: the prompt is what both have in common."""
-    if recipe.training.objective == "pretrain":
-        return "all"
-    if recipe.training.objective in PREFERENCE and recipe.data.train_on == "all":
-        return "assistant"
-    return recipe.data.train_on
 
 
 def cache(rundir: RunDir) -> Path:

@@ -1,7 +1,7 @@
 """The encoder server behind `python -m ftui.engine.encode`: JSON lines on stdio.
 
     -> {"id":1,"op":"xray","model":M,"example":{..},"train_on":..,"max_length":..,"overlong":..,
-        "chat_template":..,"revision":..,"trust_remote_code":..}
+        "chat_template":..,"revision":..,"trust_remote_code":..,"objective":..}
     <- {"id":1,"event":"finished","tokens":[{"id","text","trained","role","special","truncated"}],
         "trained":n,"total":n,"truncated":n,"eos_trained":bool,"dropped":"","warnings":[..],
         "rejected":the same for the other reply of a preference pair, else null}
@@ -25,7 +25,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,10 +33,12 @@ import numpy as np
 
 from ftui.core.errors import FtuiError, ModelError
 from ftui.core.example import Example, Message
+from ftui.core.objectives import PREFERENCE, counted_turns
 from ftui.core.recipe import parse_recipe
 from ftui.core.text import one_line
 from ftui.engine.encode import OVERLONG, Encoder, Rendered
 from ftui.engine.models import resolve_model
+from ftui.engine.preference_rows import continued, is_pair, labelled, unsuited
 from ftui.engine.requests import Requests
 from ftui.engine.tokenizer import load_tokenizer, stop_ids
 
@@ -64,7 +66,7 @@ def token_view(example: Example, encoder: Encoder) -> dict[str, Any]:
             for token in view["tokens"]:
                 token["trained"] = False
             return {**view, **nothing}
-        return {"tokens": [], "total": 0, "truncated": 0, "warnings": [], **nothing}
+        return _no_view(rendered)
     ((ids, offsets),) = encoder.tokenise([rendered])
     kept = encoder.finish(rendered, ids, offsets)
     everything = [*kept.ids, *ids[len(kept.ids) :]] if len(kept.ids) < len(ids) else kept.ids
@@ -96,6 +98,12 @@ def token_view(example: Example, encoder: Encoder) -> dict[str, Any]:
         "dropped": kept.dropped,
         "warnings": list(kept.warnings),
     }
+
+
+def _no_view(why: str) -> dict[str, Any]:
+    """A row without tokens."""
+    counts = {"trained": 0, "total": 0, "truncated": 0}
+    return {"tokens": [], **counts, "eos_trained": False, "dropped": why, "warnings": []}
 
 
 def _roles(rendered: Rendered, example: Example, starts: list[int]) -> list[str]:
@@ -152,6 +160,38 @@ def parse_example(value: dict[str, Any]) -> Example:
         raise FtuiError(f"not an example: {error}") from None
 
 
+def learned_from(example: Example, objective: str) -> list[Example]:
+    """The documents that `objective` makes of a row: one, a pair's two, or none when it cannot learn from it.
+
+    Ordinary training takes the chosen reply; the rejected one is shown beside it.
+    """
+    if objective == "kto":
+        return [reply for reply, _ in labelled(example)]
+    if objective in PREFERENCE:
+        return [continued(example, reply) for reply in (example.chosen, example.rejected) if is_pair(example)]
+    other = dataclasses.replace(example, chosen=example.rejected, rejected=())
+    return [example, other] if example.rejected else [example]
+
+
+def _measured(
+    numbered: Sequence[tuple[int, Example]], objective: str, encoder: Encoder
+) -> tuple[list[tuple[int, int]], list[tuple[int, str]]]:
+    """(row, tokens of its longest document), and (row, why it gives none)."""
+    kinds = objective if objective in PREFERENCE else ""
+    replies = [learned_from(one, kinds) if kinds else [one] for _, one in numbered]
+    encoded = iter(list(encoder.encode_batch([reply for several in replies for reply in several])))
+    counted, without = [], []
+    for (number, _), several in zip(numbered, replies, strict=True):
+        rows = [next(encoded) for _ in several]
+        if rows and all(row.ids for row in rows):
+            counted.append((number, max(len(row.ids) for row in rows)))
+        else:
+            without.append(
+                (number, next((row.dropped for row in rows if not row.ids), unsuited(kinds or "dpo")))
+            )
+    return counted, without
+
+
 class _Server:
     """Answers requests in order; keeps the tokenizer of the last model."""
 
@@ -198,20 +238,22 @@ class _Server:
         return Encoder(self._loaded[1], stop_ids=self._loaded[2], **policy)
 
     def _xray(self, request: dict[str, Any], tell: Tell) -> dict[str, Any]:
+        objective = str(request.get("objective") or "sft")
         policy = {name: request[name] for name in ("train_on", "max_length", "overlong") if request.get(name)}
+        policy["train_on"] = counted_turns(objective, policy.get("train_on", "assistant"))
+        if objective == "pretrain":  # what is too long goes on as another document
+            policy |= {"max_length": _ENDLESS, "overlong": "split"}
         encoder = self._encoder(request, tell, **policy)
-        example = parse_example(request.get("example") or {})
-        view = token_view(example, encoder)
-        other = None
-        if example.rejected:
-            other = token_view(dataclasses.replace(example, chosen=example.rejected, rejected=()), encoder)
-        return {**view, "rejected": other}
+        replies = learned_from(parse_example(request.get("example") or {}), objective)
+        views = [token_view(reply, encoder) for reply in replies] or [_no_view(unsuited(objective))]
+        return {**views[0], "rejected": views[1] if len(views) > 1 else None}
 
     def _lengths(self, request: dict[str, Any], tell: Tell) -> dict[str, Any]:
         from ftui.data.training import read_examples
         from ftui.engine.rows import batched
 
         encoder = self._encoder(request, tell, train_on="all", max_length=_ENDLESS, overlong="split")
+        objective = str(request.get("objective") or "sft")
         number = request.get("id")
         lengths: list[int] = []
         refused = 0
@@ -220,10 +262,7 @@ class _Server:
         for numbered in batched(read_examples(Path(request["path"]), request.get("only") or "all"), _BATCH):
             if cancelled := self._requests.cancelled(number):
                 break
-            encoded = list(encoder.encode_batch([example for _, example in numbered]))
-            rows = [(n, row) for (n, _), row in zip(numbered, encoded, strict=True)]
-            counted = [(n, len(row.ids)) for n, row in rows if row.ids]
-            without = [(n, row.dropped) for n, row in rows if not row.ids]
+            counted, without = _measured(numbered, objective, encoder)
             lengths += [length for _, length in counted]
             refused += len(without)
             if request.get("rows"):

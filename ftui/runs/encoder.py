@@ -126,7 +126,8 @@ class Encoder:
     ) -> Xray:
         """Every token of `example`. max_length: in tokens, None cuts nothing.
 
-        options: revision, chat_template, trust_remote_code, as in a recipe's [model].
+        options: revision, chat_template, trust_remote_code, as in a recipe's [model]; objective, which decides
+        what is learned from a pair or a labelled reply.
         """
         asked = {"train_on": train_on, "max_length": max_length or _ENDLESS, "overlong": overlong}
         request = {"example": example.to_dict(), "model": model, **asked, **options}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ftui.core.errors import FtuiError
+from ftui.core.objectives import counted_turns
 from ftui.core.text import one_line
 
 if TYPE_CHECKING:
@@ -37,13 +38,16 @@ class TokenSettings:
     @property
     def options(self) -> dict[str, Any]:
         """What else decides the tokens, as the encoder takes it."""
-        named = {name: getattr(self, name) for name in ("chat_template", "revision", "trust_remote_code")}
+        names = ("chat_template", "revision", "trust_remote_code", "objective")
+        named = {name: getattr(self, name) for name in names}
         return {name: value for name, value in named.items() if value}
 
     @property
     def words(self) -> str:
         """ "demo · max 1,024 · trains assistant · tickets"."""
-        parts = [one_line(self.model, 28), f"max {self.max_length:,}", f"trains {self.train_on}"]
+        turns = counted_turns(self.objective, self.train_on)
+        trains = f"trains {turns}" if self.objective == "sft" else f"{self.objective}, {turns}"
+        parts = [one_line(self.model, 28), f"max {self.max_length:,}", trains]
         return " · ".join([*parts, one_line(self.origin.removeprefix("recipe ") or "no recipe", 30)])
 
     def with_answer(self, text: str) -> TokenSettings:

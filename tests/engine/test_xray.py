@@ -12,6 +12,7 @@ from ftui.engine.encode import Encoder
 from ftui.engine.requests import Requests
 from ftui.engine.xray import lengths_view, parse_example, token_view
 from ftui.runs.clients import EngineClient
+from ftui.runs.encoder import Encoder as EncoderProcess
 from tests.tiny import make_tiny_tokenizer
 
 TOKENIZER = make_tiny_tokenizer()
@@ -169,3 +170,29 @@ def test_a_shutdown_ends_a_long_answer_too():
     while not requests.cancelled(1):
         pass
     assert list(requests) == []
+
+
+PAIR = Example(
+    messages=(Message("user", "hello"), Message("assistant", "hi"), Message("user", "where is my tent")),
+    chosen=(Message("assistant", "on its way"),),
+    rejected=(Message("assistant", "no idea"),),
+)
+
+
+@pytest.mark.parametrize(
+    ("objective", "chosen", "rejected"),
+    [("sft", "hi<|im_end|>on its way<|im_end|>", "hi<|im_end|>no idea<|im_end|>"),
+     ("dpo", "on its way<|im_end|>", "no idea<|im_end|>"),
+     ("kto", "on its way<|im_end|>", "no idea<|im_end|>")],
+)  # fmt: skip
+def test_a_pair_shows_what_its_objective_learns_from(tiny, objective, chosen, rejected):
+    with EncoderProcess() as encoder:
+        seen = encoder.xray(PAIR, str(tiny), objective=objective)
+    texts = ["".join(token.text for token in view.tokens if token.trained) for view in (seen, seen.rejected)]
+    assert texts == [chosen, rejected]
+
+
+def test_a_row_the_objective_cannot_learn_from_says_why(tiny):
+    with EncoderProcess() as encoder:
+        seen = encoder.xray(Example(messages=PAIR.messages), str(tiny), objective="dpo")
+    assert (seen.tokens, seen.dropped) == ((), "dpo learns from pairs of a chosen and a rejected reply")
