@@ -47,22 +47,26 @@ def one_line(text: str, width: int) -> str:
 
     Reads only as much of `text` as it needs: a 10 MB value costs no more than a short one.
     """
-    if text[:1].isspace():
+    if len(text) <= width:
+        text = text.strip()
+    elif text[0].isspace():
         text = text.lstrip()
     most = width * 4 + 64
     # One character more than fits tells whether it fits; a visible mark is never shorter than what it replaces.
-    head = text[: width + 1]
-    if not head.isprintable() or "  " in head or head[-1:] == " ":  # all white space but " " is not printable
+    head = text[: width + 1].replace("\n", " ")
+    following = text[width + 1 : width + 2]
+    open_end = head[-1:] == " " and (not following or following.isspace())
+    printable = head.isprintable()  # all white space but " " is not
+    if not printable or "  " in head or open_end:
         head = " ".join(text[: width + width // 4].split())
         if len(head) <= width:  # much white space: look further
             head = " ".join(text[:most].split())
         head = head[: width + 1]
-    if head.isascii():
-        harmless = head.isprintable()
-    else:  # nothing but those two ranges is both printable and hostile; the second takes two units of UTF-16
-        harmless = (
-            head.isprintable() and "\u034f" not in head and len(head.encode("utf-16-le")) == 2 * len(head)
-        )
+        printable = head.isprintable()
+    # Nothing but two ranges is both printable and hostile; the second takes two units of UTF-16 a character.
+    harmless = printable and (
+        head.isascii() or ("\u034f" not in head and len(head.encode("utf-16-le")) == 2 * len(head))
+    )
     clean = head if harmless else sanitize(head, lines=False)
     if len(clean) > width or len(text) > most:
         return clean[: max(0, width - 1)] + "\u2026"

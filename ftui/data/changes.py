@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ftui.data.journal import Journal
     from ftui.data.opened import OpenedFile
 
+_NOTHING = RowState(("", 0), 0)  # of a row nobody has touched; never changed
 _MANY = 32  # rows: from here on, one pass over all hashes is cheaper than a search for each
 
 
@@ -38,20 +39,21 @@ def operations(
     rows = {at for at, _ in changes}
     alike = file.index.rows_by_tag({file.index.tags[at] for at in rows}) if len(rows) > _MANY else None
     taken: set[Key] = set()
-    new: dict[int, RowState] = {}
+    new: dict[int, Key] = {}
     ops = []
     for nth, ((at, action), raw) in enumerate(zip(changes, _raws(file, changes), strict=True), 1):
-        state = state_at.get(at) or new.get(at)
-        if state is None:
+        state = state_at.get(at)
+        key = state.key if state is not None else new.get(at)
+        if key is None:
             sha = row_sha(raw)
             same = alike[file.index.tags[at]] if alike else file.index.rows_with_tag(sha, at)
-            key = _free_key(sha, file.twins_before(at, raw, same), annotations, taken)
-            state = new[at] = RowState(key, at + 1)
-        taken.add(state.key)
+            key = new[at] = _free_key(sha, file.twins_before(at, raw, same), annotations, taken)
+        state = state or _NOTHING
+        taken.add(key)
         before = _before(file, raw, state, action)
         overruled = state.decisions.values() if action.kind == "status" and state.conflict else ()
         settles = tuple([op.id for op in overruled])
-        sha, occ = state.key
+        sha, occ = key
         ops.append(
             Op(
                 f"{name}.{nth}" if group else name, action.kind, next(times), who, sha, occ, at + 1,

@@ -36,6 +36,7 @@ class OpenedFile:
             self.identity = Identity.of(self._fd)
             self._source, format, self._meter = open_source(path, self._fd, self.identity)
             self.index = Index(format)
+            self.holds_json = format.container in ("jsonl", "json")
             self.facts = Facts()
             self.mapping: FieldMap | None = None
             self._mapped: Facts | None = None  # the shapes as `mapping` makes them; never cached

@@ -85,12 +85,14 @@ class Op(NamedTuple):
             "row": {"sha": self.sha, "occ": self.occ, "n": self.n},
             "path": self.path,
         }
-        for name in ("before", "after"):
-            if (value := getattr(self, name)) is not MISSING:
-                fields[name] = value
-        for name in ("group", "undoes"):
-            if value := getattr(self, name):
-                fields[name] = value
+        if self.before is not MISSING:
+            fields["before"] = self.before
+        if self.after is not MISSING:
+            fields["after"] = self.after
+        if self.group:
+            fields["group"] = self.group
+        if self.undoes:
+            fields["undoes"] = self.undoes
         if self.settles:
             fields["settles"] = list(self.settles)
         if self.of:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from ftui.core import shapes, shapes_turns
 from ftui.core.text import one_line
 from ftui.data.annotations import apply_edits
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from ftui.data.opened import OpenedFile
 
 _PREVIEW = 120  # characters
+_PLAIN = frozenset(("messages", "sharegpt", "text"))
 _LIGHT = 1 << 20  # a row of more bytes than this is summarised without parsing it
 
 
@@ -54,6 +57,8 @@ def row_of(file: OpenedFile, at: int, raw: bytes, line: int, state: RowState | N
 
 def summary_of(file: OpenedFile, at: int, raw: bytes, state: RowState | None) -> RowSummary:
     """Row `at` (from 0) for the list. A row over a megabyte is not parsed: its length is in bytes then."""
+    if state is None and (plain := _plain_summary(file, at, raw)):
+        return plain
     turns, chars, broken = 0, len(raw), ""
     edited = state is not None and bool(state.edits)
     shape = "" if edited else file.votes.shape_of(at)
@@ -86,6 +91,21 @@ def summary_of(file: OpenedFile, at: int, raw: bytes, state: RowState | None) ->
         broken,
         state.conflict,
     )
+
+
+def _plain_summary(file: OpenedFile, at: int, raw: bytes) -> RowSummary | None:
+    """The summary of a row like nearly all are, read for its shape and touched by nobody; else None."""
+    shape = file.facts.shape_of(at)
+    if shape not in _PLAIN or len(raw) > _LIGHT or file.mapping is not None or not file.holds_json:
+        return None
+    try:
+        measures = _glance(orjson.loads(raw), shape)
+    except orjson.JSONDecodeError:
+        return None
+    if measures is None:
+        return None
+    turns, chars, preview = measures
+    return RowSummary(at + 1, "undecided", False, False, False, shape, turns, chars, preview, "")
 
 
 def _glance(value: Any, shape: str) -> tuple[int, int, str] | None:

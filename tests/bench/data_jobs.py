@@ -15,7 +15,7 @@ JOBS = (
     ("near_duplicates", "near-duplicates", 30.0),
     ("personal_data", "personal data and secrets", 5.0),
     ("all_checks", "all checks, reading included", None),
-    ("bulk", "one decision on every row", 2.0),
+    ("bulk", "one decision on every row", None),
     ("undo_bulk", "its undo", None),
     ("open_journal", f"opening with {ROWS:,} decisions", None),
 )
