@@ -84,6 +84,18 @@ async def take(workspace: Workspace) -> None:
         await until(pilot, lambda: all("tok/s" in str(side.border_subtitle) for side in sides))
         await pilot.pause(2)
         save(app, "chat")
+    flawed = FtuiApp(workspace, dataset=workspace.datasets / "tickets-flawed.jsonl", settings=settings)
+    async with flawed.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: flawed.pulse.host is not None)
+        await pilot.press("c")
+        await until(pilot, lambda: flawed.screen.findings)
+        await pilot.pause(1)
+        save(flawed, "checks")
+        await pilot.press("escape", "i")
+        await until(pilot, lambda: flawed.screen.query_one("TokenView").seen is not None)
+        await pilot.press("down")
+        await pilot.pause(3)
+        save(flawed, "tokens")
 
 
 def main() -> None:
