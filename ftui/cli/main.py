@@ -31,7 +31,7 @@ COMMANDS = {
 
 
 class _Lazy(click.Group):
-    """Finds a command's module by its name; anything that is no command is the directory to open."""
+    """Finds a command's module by its name; what is no command is the directory or the dataset to open."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -53,7 +53,7 @@ class _Lazy(click.Group):
         if (
             args
             and args[0] not in COMMANDS
-            and (Path(args[0]).is_dir() or args[0] in (".", "..") or os.sep in args[0])
+            and (Path(args[0]).exists() or args[0] in (".", "..") or os.sep in args[0])
         ):
             return "open", _open, args
         return super().resolve_command(ctx, args)
@@ -65,7 +65,7 @@ class _Lazy(click.Group):
     epilog=example("ftui demo", "ftui ~/support-bot"),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     options_metavar="[OPTIONS]",
-    subcommand_metavar="[DIR] | COMMAND [ARGS]...",
+    subcommand_metavar="[DIR | FILE] | COMMAND [ARGS]...",
 )
 @click.version_option(__version__, "--version", prog_name="ftui")
 @click.pass_context
@@ -73,7 +73,7 @@ def cli(ctx: click.Context) -> int:
     """The workstation for fine-tuning language models that lives in a terminal.
 
     `ftui [DIR]` opens a workspace: DIR, else the nearest parent with an ftui.toml, else $FTUI_WORKSPACE,
-    else your platform's data directory.
+    else your platform's data directory. `ftui FILE` opens a dataset in it.
     """
     if ctx.invoked_subcommand is None:
         return run_app(None)
@@ -81,14 +81,21 @@ def cli(ctx: click.Context) -> int:
 
 
 @click.command("open")
-@click.argument("directory", type=click.Path(path_type=Path))
-def _open(directory: Path) -> int:
-    return run_app(directory)
+@click.argument("path", type=click.Path(path_type=Path))
+def _open(path: Path) -> int:
+    return run_app(None, dataset=path.absolute()) if path.is_file() else run_app(path)
 
 
-def run_app(directory: Path | None, *, demo_steps: int | None = None, chat: ChatRequest | None = None) -> int:
+def run_app(
+    directory: Path | None,
+    *,
+    dataset: Path | None = None,
+    demo_steps: int | None = None,
+    chat: ChatRequest | None = None,
+) -> int:
     """Opens the screen on a workspace; on the Chat pane with `chat`.
 
+    dataset: an absolute path, opened at once; without `directory`, the workspace it lies in is meant.
     demo_steps: not None starts the demo's guide; optimizer steps of its run, 0 the recipe's.
     Raises FtuiError where there is no terminal.
     """
@@ -98,10 +105,11 @@ def run_app(directory: Path | None, *, demo_steps: int | None = None, chat: Chat
         )
     from ftui.runs.workspace import find_workspace
 
-    workspace = find_workspace(directory, Path.cwd())
+    workspace = find_workspace(directory, dataset.parent if dataset is not None else Path.cwd())
     from ftui.ui.app import FtuiApp
 
-    dataset = workspace.datasets / "tickets.jsonl" if demo_steps is not None else None
+    if demo_steps is not None:
+        dataset = workspace.datasets / "tickets.jsonl"
     app = FtuiApp(workspace, dataset=dataset, demo_steps=demo_steps, chat=chat)
     app.run()
     return 3 if app.return_code else 0

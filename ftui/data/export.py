@@ -82,8 +82,8 @@ def export(
     Never the source itself. Raises FtuiError for a plan that cannot be carried out, a full disk, or a row
     the shape cannot hold.
     """
-    container = _SUFFIXES.get(out.suffix.lower())
-    if container is None:
+    container = container_of(out)
+    if not container:
         raise FtuiError(
             f"cannot write {out.suffix or 'a file without a suffix'}",
             "end it in .jsonl, .json or .csv",
@@ -98,8 +98,7 @@ def export(
             f"a split is a share from 0 up to 1, got {plan.split}", "for example --split 0.1", "--split"
         )
     before = fingerprint(source)
-    targets = _targets(out, plan)
-    manifest = out.with_name(f"{out.stem}.manifest.json")
+    targets, manifest = files_of(out, plan), manifest_of(out)
     _refuse_to_destroy(source, (*targets, manifest), manifest, plan.overwrite)
     with Dataset.open(source) as dataset, contextlib.ExitStack() as open_files:
         same_form = dataset.container == container and dataset.delimiter in ("", ",")
@@ -115,7 +114,7 @@ def export(
                 raise FtuiError("cancelled: nothing was written", "", str(out))
             if row.number % 256 == 1 and progress is not None:
                 progress(row.number, total)
-            if reason := _left_out(row, plan):
+            if reason := left_out(row, plan):
                 counts.skipped[reason] += 1
                 continue
             value, raw = _converted(row, plan.shape, keep_bytes, counts)
@@ -144,10 +143,20 @@ class _Counts:
     lost: Counter[str] = field(default_factory=Counter)
 
 
-def _targets(out: Path, plan: Plan) -> list[Path]:
+def files_of(out: Path, plan: Plan) -> list[Path]:
+    """What an export to `out` writes beside its manifest; train first."""
     if not plan.split:
         return [out]
     return [out.with_name(f"{out.stem}.{side}{out.suffix}") for side in ("train", "validation")]
+
+
+def manifest_of(out: Path) -> Path:
+    return out.with_name(f"{out.stem}.manifest.json")
+
+
+def container_of(out: Path) -> str:
+    """One of CONTAINERS by the file's suffix, "" for none."""
+    return _SUFFIXES.get(out.suffix.lower(), "")
 
 
 def _refuse_to_destroy(source: Path, targets: tuple[Path, ...], manifest: Path, overwrite: bool) -> None:
@@ -159,7 +168,8 @@ def _refuse_to_destroy(source: Path, targets: tuple[Path, ...], manifest: Path, 
             raise FtuiError("the file exists already", "choose another, or add --force", str(target))
 
 
-def _left_out(row: Row, plan: Plan) -> str:
+def left_out(row: Row, plan: Plan) -> str:
+    """Why `row` is not written, "" when it is."""
     if row.deleted:
         return "deleted"
     if row.status == "rejected" and plan.only != "all":

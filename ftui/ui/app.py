@@ -186,6 +186,14 @@ class FtuiApp(App[None]):
 
         await self.push_screen(OpenRecipe(self.workspace), lambda path: path and self.open_recipe(path))
 
+    async def action_export(self) -> None:
+        """Exports the dataset that is open in the Data pane."""
+        pane = self.pane("data")
+        if pane.check_action("export", ()):
+            await pane.action_export()
+        else:
+            self.say_error(FtuiError("nothing to export now", "open a dataset, and leave the editor first"))
+
     def action_demo(self) -> None:
         """Puts the demo's files into this workspace and starts its run."""
         self.run_worker(self._make_demo, thread=True, group="demo", exclusive=True, exit_on_error=False)
@@ -227,6 +235,7 @@ class FtuiApp(App[None]):
         yield SystemCommand(
             "Open a dataset", "A file of examples, opened where it lies", self.action_open_dataset
         )
+        yield SystemCommand("Export", "The open dataset as a clean file, with a manifest", self.action_export)
         yield SystemCommand("Open a recipe", "A recipe of this workspace", self.action_open_recipe)
         yield SystemCommand("Go to Data", "Read, decide and mend examples", lambda: self.action_pane("data"))
         yield SystemCommand("Go to Recipe", "What decides a run", lambda: self.action_pane("recipe"))

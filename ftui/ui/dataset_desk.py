@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ftui.core.errors import FtuiError
@@ -96,6 +97,11 @@ class DatasetDesk:
     def redo(self) -> None:
         """Queues doing again what was undone last."""
         self._submit(self._writes, self._redo)
+
+    def wait_written(self) -> None:
+        """Returns once the disk has what was queued so far; not for the screen's thread."""
+        with suppress(RuntimeError):  # closed meanwhile, which waits as well
+            self._writes.submit(lambda: None).result()
 
     def look_again(self) -> None:
         """Looks for other annotators' work and a changed file, unless a look is under way."""

@@ -97,13 +97,13 @@ def race(names: list[str], options: argparse.Namespace, work: Path) -> dict[str,
     for begin in range(0, total, TURN):
         for name in names:
             for _ in range(min(TURN, total - begin)):
-                _say(running[name], "step")
+                _say(running[name], "step", name, work)
                 step = json.loads(_answer(running[name], name, work))
                 results[name]["losses"].append(step["loss"])
                 results[name]["seconds"].append(step["seconds"])
         print(f"{min(begin + TURN, total)} of {total} steps", file=sys.stderr)
     for name, process in running.items():
-        _say(process, "end")
+        _say(process, "end", name, work)
         results[name] |= json.loads(_answer(process, name, work))
         process.wait()
     batches = json.loads((work / "batches.json").read_text())["steps"]
@@ -121,19 +121,26 @@ def race(names: list[str], options: argparse.Namespace, work: Path) -> dict[str,
     return results
 
 
-def _say(process: subprocess.Popen[bytes], word: str) -> None:
+def _say(process: subprocess.Popen[bytes], word: str, name: str, work: Path) -> None:
     assert process.stdin is not None
-    process.stdin.write(f"{word}\n".encode())
-    process.stdin.flush()
+    try:
+        process.stdin.write(f"{word}\n".encode())
+        process.stdin.flush()
+    except BrokenPipeError:
+        raise SystemExit(_ended(process, name, work)) from None
 
 
 def _answer(process: subprocess.Popen[bytes], name: str, work: Path) -> str:
     assert process.stdout is not None
     line = process.stdout.readline().decode()
     if not line:
-        log = (work / f"{name}.log").read_text()[-3000:]
-        raise SystemExit(f"{name} ended:\n{log}")
+        raise SystemExit(_ended(process, name, work))
     return line.strip()
+
+
+def _ended(process: subprocess.Popen[bytes], name: str, work: Path) -> str:
+    log = (work / f"{name}.log").read_text()[-3000:]
+    return f"{name} ended with {process.wait()}:\n{log}"
 
 
 def report(results: dict[str, dict[str, Any]], options: argparse.Namespace) -> int:

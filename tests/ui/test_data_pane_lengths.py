@@ -270,3 +270,16 @@ def test_picture_of_the_lengths(fake, workspace, write_rows, snap_compare, size)
         await shown(pilot, "128 truncates")
 
     assert snap_compare(app_on(workspace, "data"), terminal_size=size, run_before=ready)
+
+
+async def test_counting_stopped_before_its_first_row_is_no_word_about_the_rows(fake, workspace, write_rows):
+    fake.hold = True
+    write_rows(rows_of(10, 12))
+    async with app_on(workspace, "data").run_test(size=(120, 40)) as pilot:
+        await data_pane(pilot)
+        await pilot.press("L")
+        await until(pilot, lambda: fake.made)
+        await pilot.press("escape")
+        fake.made[0].release(1)
+        await shown(pilot, "! partial: stopped after 0 rows")
+        assert "no row gives tokens" not in screen_text(pilot.app)

@@ -71,7 +71,7 @@ async def test_a_click_on_a_panes_name_goes_there(workspace, write_rows):
 
 async def test_question_mark_lists_the_keys_of_where_you_are(workspace, write_rows):
     write_rows(tickets())
-    async with app_on(workspace, "data").run_test(size=(120, 48)) as pilot:
+    async with app_on(workspace, "data").run_test(size=(120, 54)) as pilot:
         await data_pane(pilot)
         await pilot.press("question_mark")
         await shown(pilot, "data.accept", "accept", "edit in $EDITOR", "ctrl+q", "Everywhere")

@@ -16,7 +16,7 @@ from ftui.core.text import one_line
 from ftui.ui.bindings import ordered
 from ftui.ui.dataset_captions import example_caption, list_caption
 from ftui.ui.dataset_messages import Building, Changed, PageRead, Refused, RowRead, Written
-from ftui.ui.screens.data_lengths import Measuring
+from ftui.ui.screens.data_exporting import Exporting
 from ftui.ui.widgets.captions import set_subtitle, set_title
 from ftui.ui.widgets.example_view import ExampleView
 from ftui.ui.widgets.row_list import RowList
@@ -28,7 +28,7 @@ _LOOK_SECONDS = 3.0  # between two looks for other annotators' work
 _STARS = Binding.Group("rate at once")
 
 
-class DataScreen(Measuring):
+class DataScreen(Exporting):
     """The rows, the example, and what a person does to them."""
 
     PANE = "data"
@@ -75,6 +75,7 @@ class DataScreen(Measuring):
         ordered("Q", "queues", "queues, agreement", id="data.queues"),
         ordered("B", "bulk", "act on every row in sight", id="data.bulk"),
         ordered("L", "lengths", "lengths in tokens", id="data.lengths"),
+        ordered("w", "export", "export the rows", id="data.export"),
         ordered("right_square_bracket", "group(1)", "next group", id="data.group", key_display="]"),
         ordered("left_square_bracket", "group(-1)", "group before", id="data.group_before", key_display="["),
         *(
@@ -189,13 +190,18 @@ class DataScreen(Measuring):
             )
 
     def key_owners(self) -> tuple[type, ...]:
+        from ftui.ui.modals.export_done import ExportDone
+        from ftui.ui.modals.export_rows import ExportRows
+        from ftui.ui.modals.replace_files import Replace
         from ftui.ui.widgets.checks_panel import ChecksPanel
+        from ftui.ui.widgets.choice_line import ChoiceLine
         from ftui.ui.widgets.field_editor import FieldEditor
         from ftui.ui.widgets.length_histogram import LengthHistogram
         from ftui.ui.widgets.token_text import TokenText
         from ftui.ui.widgets.welcome import Welcome
 
-        return (FieldEditor, Welcome, ChecksPanel, TokenText, LengthHistogram)
+        panels = (FieldEditor, Welcome, ChecksPanel, TokenText, LengthHistogram)
+        return (*panels, ExportRows, ExportDone, Replace, ChoiceLine)
 
     def _repaint(self) -> None:
         """After a change of theme: cells that we draw ourselves know nothing of CSS."""
@@ -233,5 +239,5 @@ _ON_ROWS = {
     "decide", "skip", "edit", "undo", "search", "flag", "rate", "rate_now", "tag", "note", "go_to",
     "merge_turns", "split_turn", "new_turn", "remove_turn", "turn_role", "map_fields",
     "edit_outside", "delete", "found", "end_search", "other_side", "checks", "xray", "lengths", "group",
-    "filter", "queues", "bulk", "redo",
+    "filter", "queues", "bulk", "redo", "export",
 }  # fmt: skip

@@ -212,7 +212,10 @@ class Finding(Viewing):
         except (ValueError, OverflowError):
             self.say_error(FtuiError(f"{text.strip()!r} is not a row number", "rows are numbered from 1"))
             return
-        if not 1 <= number <= self.rows.total:
+        if number > self.rows.total and self.facts is not None and not self.facts.complete:
+            hint = f"{self.rows.total:,} of its rows are found so far: go there in a moment"
+            self.say_error(FtuiError(f"row {number:,} is not found yet", hint))
+        elif not 1 <= number <= self.rows.total:
             self.say_error(FtuiError(f"there is no row {number:,}", f"there are {self.rows.total:,}"))
-            return
-        self.rows.cursor = number
+        else:
+            self.rows.cursor = number

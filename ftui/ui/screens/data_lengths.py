@@ -61,7 +61,7 @@ def _warnings(count: _Count) -> list[str]:
         warnings.append("from before your edits   r counts again")
     if count.refused and count.over:
         warnings.append(f"{count.refused:,} more give no tokens; i shows why, row by row")
-    if count.over and not count.rows and not count.problem:
+    if count.over and not count.rows and not count.problem and not count.stopped:
         warnings.append("no row gives tokens")
     return warnings
 

@@ -48,6 +48,7 @@ class Opening(Mapping):
     def __init__(self) -> None:
         super().__init__()
         self._share: float | None = None  # of the index, while it grows
+        self._place: tuple[int, int] | None = None  # the row to go back to, and where the cursor waits
         self._path: Path | None = None
         self._before: Path | None = None  # to go back to when the next file cannot be opened
 
@@ -113,9 +114,22 @@ class Opening(Mapping):
 
     def _show_facts(self, facts: Facts) -> None:
         """Brings everything that counts rows up to date."""
-        self.facts = facts
+        self.facts, before = facts, self.rows.cursor
         self.rows.total = facts.rows
+        if self.rows.cursor != before:  # a changed file is being read again: its rows are not all found yet
+            self._place = (before, self.rows.cursor)
+        self._go_back()
         self._caption()
+
+    def _go_back(self) -> None:
+        """To the row under the cursor when the file changed, once it is found, unless the user moved on."""
+        if self._place is None or self.facts is None:
+            return
+        wanted, waiting = self._place
+        if self.rows.cursor == waiting and wanted <= self.facts.rows:
+            self.rows.cursor = wanted
+        if self.rows.cursor != waiting or self.facts.complete:
+            self._place = None
 
     def _mine(self, message: Any) -> bool:
         return message.desk is self.desk
@@ -126,6 +140,7 @@ class Opening(Mapping):
             return
         self._drop_welcome()
         self._show_facts(message.facts)
+        self._place = None
         self.rows.supply(message.page)
         self.rows.cursor = 1
         self.rows.focus()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.style import Style
 from rich.text import Text
+from textual import events
 from textual.suggester import SuggestFromList
 from textual.widget import Widget
 from textual.widgets import Static
@@ -17,7 +18,6 @@ from ftui.ui.widgets.safe_input import SafeInput
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from textual import events
     from textual.app import ComposeResult
 
 
@@ -38,6 +38,26 @@ class Question(Widget):
             self.screen.set_focus(self.came_from)
         self.screen.refresh_bindings()
         self.remove()
+
+    def pass_on(self, event: events.Key) -> None:
+        """A key typed behind the answer, in the same burst: it is for whoever has the keyboard now."""
+        event.stop()
+        event.prevent_default()
+        self.app.post_message(events.Key(event.key, event.character))
+
+
+class _Answer(SafeInput):
+    """Enter answers at once. By way of a binding it would answer after the keys behind it were typed here."""
+
+    async def _on_key(self, event: events.Key) -> None:
+        question = self.parent
+        assert isinstance(question, PromptLine)
+        if question.closed:
+            question.pass_on(event)
+        elif event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            question.answer(self.value)
 
 
 class PromptLine(Question):
@@ -70,7 +90,7 @@ class PromptLine(Question):
         super().__init__()
         self._label, self._hint = label, hint
         self._done, self._changed, self._stepped, self._cancelled = done, changed, stepped, cancelled
-        self._input = SafeInput(
+        self._input = _Answer(
             value,
             placeholder=placeholder,
             select_on_focus=False,
@@ -90,10 +110,9 @@ class PromptLine(Question):
         if self._changed:
             self._changed(event.value)
 
-    def on_input_submitted(self, event: Any) -> None:
-        event.stop()
+    def answer(self, value: str) -> None:
         self.close()
-        self._done(event.value)
+        self._done(value)
 
     def on_key(self, event: events.Key) -> None:
         if event.key == "escape":
@@ -131,6 +150,9 @@ class KeyLine(Question, can_focus=True):
         return line
 
     def on_key(self, event: events.Key) -> None:
+        if self.closed:
+            self.pass_on(event)
+            return
         event.stop()
         event.prevent_default()
         if event.key == "escape" or event.character in {key for key, _ in self._choices}:
