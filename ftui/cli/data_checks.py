@@ -90,7 +90,7 @@ def fix(file: Path, check_name: str, as_json: bool) -> None:
             "ops": [op.to_dict() for op in ops],
         },
         as_json,
-        lambda: f"{LABELS[finding.fix]}: {len(finding.rows)} rows; `ftui data undo` takes it back",
+        lambda: f"{LABELS[finding.fix]}: {_rows(finding.count)}; `ftui data undo` takes it back",
     )
 
 
@@ -142,6 +142,10 @@ def _text(findings: list[Finding], rows: int, failed: dict[str, str]) -> str:
             lines.append(f"{'':<8} {'':>7}  mend: ftui data fix FILE {finding.check}")
     worst = Counter(finding.severity for finding in findings)
     return "\n".join([*lines, f"{rows:,} rows; " + ", ".join(_counted(worst, name) for name in worst)])
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'s' * (count != 1)}"
 
 
 def _counted(counts: Counter[Any], name: str) -> str:

@@ -6,6 +6,7 @@ Textual takes a keymap in silence; a key that does nothing is then found in the 
 from __future__ import annotations
 
 import unicodedata
+from functools import cache
 from typing import TYPE_CHECKING
 
 from textual.binding import Binding
@@ -58,6 +59,12 @@ def bindings_of(owner: object) -> list[Binding]:
     kind = owner if isinstance(owner, type) else type(owner)
     declared = (binding for cls in kind.__mro__ for binding in cls.__dict__.get("BINDINGS", ()))
     return list(Binding.make_bindings(declared))
+
+
+@cache
+def declared_ids(kind: type) -> tuple[str | None, ...]:
+    """The ids of `bindings_of`, in order."""
+    return tuple(binding.id for binding in bindings_of(kind))
 
 
 def unusable_keys(keymap: Mapping[str, str]) -> list[str]:

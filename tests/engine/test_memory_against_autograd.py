@@ -37,7 +37,10 @@ def counted_peak(layers: int, dtype: torch.dtype, targets: Any, checkpointed: bo
     checkpoint_layers(model, layers if checkpointed else 0)
     adapted.train()
     ids = torch.randint(0, 512, (1, TOKENS))
-    with LiveBytes([*model.parameters(), *model.buffers()]) as counter, torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):
+    with (
+        LiveBytes([*model.parameters(), *model.buffers()]) as counter,
+        torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16),
+    ):
         hidden = adapted.base_model.model.model(input_ids=ids).last_hidden_state
         hidden.backward(torch.zeros_like(hidden))
     return counter.peak

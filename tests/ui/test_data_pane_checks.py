@@ -57,7 +57,7 @@ async def test_findings_are_counted_in_plain_words_and_kept_for_filters(workspac
     async with app_on(workspace, "data").run_test(size=WIDE) as pilot:
         pane = await panel(pilot, "11 rows checked", "empty-answer", "the model learns silence", "pii-email")
         assert "reject these rows" in screen_text(pilot.app)
-        assert "mask with [KIND]" in screen_text(pilot.app)
+        assert "mask with [EMAIL]" in screen_text(pilot.app)
         found = {finding.check: finding.rows for finding in pane.findings}
         assert found["empty-answer"] == (7,)
         assert found["pii-email"] == (8, 11)
@@ -106,7 +106,7 @@ async def test_a_fix_says_what_it_will_do_and_is_one_undo(workspace, write_rows)
         pane = await panel(pilot)
         await to(pilot, pane, "pii-email")
         await pilot.press("x")
-        await shown(pilot, "mask with [KIND]: 2 rows", "do it, one undo")
+        await shown(pilot, "mask with [EMAIL]: 2 rows", "do it, one undo")
         await pilot.press("escape")
         assert not row_on_disk(path, 8).edited
         await pilot.press("x")

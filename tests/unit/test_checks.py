@@ -141,7 +141,9 @@ def test_rejected_and_deleted_rows_are_passed_over():
     ],
 )
 def test_personal_data_is_masked_and_look_alikes_are_not(text, masked):
-    assert privacy.mask(text) == masked
+    for kind in list(privacy.kinds_in(text)):
+        text = privacy.mask(text, kind.name)
+    assert text == masked
 
 
 def test_duplicates_name_the_later_row_and_keep_the_group():
@@ -176,9 +178,9 @@ def test_cancelling_returns_what_was_found_so_far():
 
 
 def test_fixes_change_only_what_the_finding_named():
-    dirty = row(1, chat(f"my card is {CARD}", "ok\u200b then"))
-    assert [(a.path, a.value) for a in fixes.plan("mask", dirty)] == [
-        ("/messages/0/content", "my card is [CARD]")
+    dirty = row(1, chat(f"my card is {CARD}, mail joe@example.com", "ok\u200b then"))
+    assert [(a.path, a.value) for a in fixes.plan("mask-card", dirty)] == [
+        ("/messages/0/content", "my card is [CARD], mail joe@example.com")
     ]
     assert [(a.path, a.value) for a in fixes.plan("remove-hidden", dirty)] == [
         ("/messages/1/content", "ok then")

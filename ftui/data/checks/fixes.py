@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ftui.core.errors import FtuiError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from ftui.data.rows import Row
 
 _REWRITES: dict[str, Callable[[str], str]] = {
-    "mask": privacy.mask,
+    **{f"mask-{kind.slug}": partial(privacy.mask, name=kind.name) for kind in privacy.KINDS},
     "remove-hidden": rules.without_hidden,
     "repair-encoding": encoding.repaired,
 }
@@ -23,7 +24,7 @@ _REWRITES: dict[str, Callable[[str], str]] = {
 # What each fix does, in the words of a button.
 LABELS = {
     "reject": "reject these rows",
-    "mask": "mask with [KIND]",
+    **{f"mask-{kind.slug}": f"mask with [{kind.name}]" for kind in privacy.KINDS},
     "remove-hidden": "remove the hidden characters",
     "repair-encoding": "repair the encoding",
 }

@@ -58,6 +58,11 @@ class Kind:
     secret: bool = False
     verify: Callable[[str], bool] = _always
 
+    @property
+    def slug(self) -> str:
+        """The name in checks and fixes: "api-key"."""
+        return self.name.lower().replace("_", "-")
+
 
 _PHONE = (
     r"(?:\+\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d{1,4}(?:[ .-]?\d{2,4}){2,4}"
@@ -125,11 +130,13 @@ def spans(text: str) -> list[tuple[int, int, Kind]]:
     return sorted(taken, key=lambda span: span[0])
 
 
-def mask(text: str) -> str:
-    """`text` with every find replaced by its kind in brackets, such as "[EMAIL]"."""
+def mask(text: str, name: str) -> str:
+    """`text` with every find of one kind replaced by its name in brackets, such as "[EMAIL]"."""
     parts: list[str] = []
     at = 0
     for start, end, kind in spans(text):
+        if kind.name != name:
+            continue
         parts += [text[at:start], f"[{kind.name}]"]
         at = end
     return "".join([*parts, text[at:]])
@@ -163,7 +170,5 @@ class PrivacyCheck:
         for kind in KINDS:
             if rows := self._hits.get(kind.name):
                 severity: Severity = "error" if kind.secret or kind.name == "CARD" else "warning"
-                name = f"pii-{kind.name.lower().replace('_', '-')}"
-                yield Finding(
-                    name, severity, tuple(rows), f"{kind.noun}: a model can repeat them word for word", "mask"
-                )
+                message = f"{kind.noun}: a model can repeat them word for word"
+                yield Finding(f"pii-{kind.slug}", severity, tuple(rows), message, f"mask-{kind.slug}")

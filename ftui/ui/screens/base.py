@@ -28,6 +28,7 @@ from ftui.ui.widgets.titlebar import TitleBar
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+    from textual.notifications import SeverityLevel
 
     from ftui.core.errors import FtuiError
     from ftui.ui.app import FtuiApp
@@ -106,9 +107,16 @@ class PaneScreen(Screen[None]):
 
     def say(self, text: str) -> None:
         """One line of good news, gone after a moment."""
-        self.notify(sanitize(text), markup=False, timeout=4)
+        self._toast(sanitize(text), "information", 4)
 
     def say_error(self, error: FtuiError) -> None:
         """What is wrong, what to do, and where: a line each, the words before the long path."""
         lines = [error.message, error.hint, error.where]
-        self.notify(sanitize("\n".join(filter(None, lines))), severity="error", markup=False, timeout=10)
+        self._toast(sanitize("\n".join(filter(None, lines))), "error", 10)
+
+    def _toast(self, text: str, severity: SeverityLevel, seconds: float) -> None:
+        """Shows `text` in place of the last of its kind: what is said twenty times does not cover the work."""
+        for earlier in list(self.app._notifications):
+            if earlier.severity == severity:
+                self.app._unnotify(earlier, refresh=False)
+        self.notify(text, severity=severity, markup=False, timeout=seconds)

@@ -27,6 +27,7 @@ class Deciding(PaneScreen):
         self.facts: Facts | None = None
         self._shown = asyncio.Event()  # set while the row under the cursor is the one on the page
         self._known_tags: dict[str, None] = {}
+        self._refused = 0  # the first row whose decision was not kept since the last key that decides
 
     @property
     def rows(self) -> RowList:
@@ -83,7 +84,9 @@ class Deciding(PaneScreen):
     def action_rate_now(self, stars: int) -> None:
         from ftui.data import actions
 
-        self._write(self.rows.cursor, actions.rate(stars or None))
+        row = self.example.row
+        if row is None or row.number != self.rows.cursor or row.rating != (stars or None):
+            self._write(self.rows.cursor, actions.rate(stars or None))
 
     async def action_tag(self) -> None:
         from ftui.ui.widgets.prompt_line import PromptLine
@@ -151,6 +154,7 @@ class Deciding(PaneScreen):
         """Queues an action; its ticket, which `Written` or `Refused` will carry."""
         if self.desk is None:
             return 0
+        self._refused = 0
         self.rows.wait_for(number)
         return self.desk.write(number, action, what)
 
@@ -160,6 +164,7 @@ class Deciding(PaneScreen):
             self.rows.cursor = message.numbers[0]
 
     def after_refusal(self, message: Refused) -> None:
-        """Back to the row whose decision was not kept."""
+        """Back to the row whose decision was not kept; of several in a burst to the first."""
         if message.number:
-            self.rows.cursor = message.number
+            self._refused = min(message.number, self._refused or message.number)
+            self.rows.cursor = self._refused
