@@ -32,10 +32,18 @@ def attach(model: PreTrainedModel, recipe: Recipe, start: Path) -> nn.Module:
     Adapter weights are float32 whatever the base is. Raises FtuiError when no layer matches adapter.targets.
     """
     torch.manual_seed(recipe.training.seed)
-    wanted = recipe.adapter
-    if wanted.method == "full":
+    if recipe.adapter.method == "full":
         model.requires_grad_(True)
         return model
+    adapted = add_lora(model, recipe)
+    if recipe.adapter.method == "pissa":
+        _start_pissa(adapted, start, quantized=recipe.quantization.bits < 16)
+    return adapted
+
+
+def add_lora(model: PreTrainedModel, recipe: Recipe) -> PeftModel:
+    """`model` with LoRA layers as the recipe says. Raises FtuiError when no layer matches adapter.targets."""
+    wanted = recipe.adapter
     config = LoraConfig(
         r=wanted.rank,
         lora_alpha=wanted.alpha,
@@ -46,7 +54,7 @@ def attach(model: PreTrainedModel, recipe: Recipe, start: Path) -> nn.Module:
         task_type="CAUSAL_LM",
     )
     try:
-        adapted = get_peft_model(model, config)
+        return get_peft_model(model, config)
     except ValueError as error:
         if "arget" not in str(error):
             raise
@@ -58,9 +66,6 @@ def attach(model: PreTrainedModel, recipe: Recipe, start: Path) -> nn.Module:
             f"it has {', '.join(names)}",
             "adapter.targets",
         ) from None
-    if wanted.method == "pissa":
-        _start_pissa(adapted, start, quantized=recipe.quantization.bits < 16)
-    return adapted
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:

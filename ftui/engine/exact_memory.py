@@ -32,6 +32,7 @@ from ftui.core.memory import FOUR_BIT, FOUR_BIT_DOUBLE
 from ftui.core.objectives import sequences
 from ftui.core.recipe import parse_recipe
 from ftui.core.text import one_line
+from ftui.engine.adapter import add_lora
 from ftui.engine.model import checkpoint_layers, layers
 
 if TYPE_CHECKING:
@@ -88,7 +89,6 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
 
 def _build(config: Any, recipe: Recipe, dtype: torch.dtype) -> tuple[PreTrainedModel, nn.Module]:
     """The base and the model with its adapter."""
-    from peft import LoraConfig, get_peft_model
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
@@ -105,21 +105,7 @@ def _build(config: Any, recipe: Recipe, dtype: torch.dtype) -> tuple[PreTrainedM
     base.requires_grad_(full)
     if full:
         return base, base
-    wanted = recipe.adapter
-    adapter = LoraConfig(
-        r=wanted.rank,
-        lora_alpha=wanted.alpha,
-        lora_dropout=wanted.dropout,
-        target_modules=wanted.targets,
-        use_rslora=wanted.method == "rslora",
-        use_dora=wanted.method == "dora",
-        task_type="CAUSAL_LM",
-    )
-    try:
-        model = get_peft_model(base, adapter)
-    except ValueError as error:
-        raise FtuiError(f"{one_line(str(error), 200)}", "", "adapter.targets") from None
-    return base, model
+    return base, add_lora(base, recipe)
 
 
 def _pretend(model: nn.Module) -> None:

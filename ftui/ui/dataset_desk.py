@@ -190,9 +190,19 @@ class DatasetDesk:
                 self.pace.decided(changes[0][1])
             self._tell_written([number for number, _ in changes], what, ticket)
         except FtuiError as error:
-            self._post(Refused(self, error, first, ticket))
+            self._post(Refused(self, self._read_again() or error, first, ticket))
         except OSError as error:
             self._post(Refused(self, _disk_error(error, self.path), first, ticket))
+
+    def _read_again(self) -> FtuiError | None:
+        """Where a file that changed on the disk was why nothing was written: it is read again now."""
+        try:
+            if not self._open_dataset().refresh():
+                return None
+        except (FtuiError, OSError):
+            return None
+        self._tell_changed()
+        return FtuiError("not saved: the file had changed on the disk", "look at the row and press it again")
 
     def _undo(self) -> None:
         undone = self._go_back(self._open_dataset().undo, "nothing to undo", "undid {}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 from textual import events
@@ -13,9 +12,6 @@ from ftui.data.dataset import Dataset
 from ftui.ui.widgets.row_list import RowList
 from tests.ui.data_rows import data_pane, row_on_disk, tickets
 from tests.ui.panes import app_on, screen_text, shown, still_machine, until  # noqa: F401
-
-if TYPE_CHECKING:
-    pass
 
 pytestmark = pytest.mark.usefixtures("still_machine")
 SIZE = (120, 36)
@@ -388,3 +384,16 @@ def burst(app, keys: str) -> None:
     names = {" ": "space", "\n": "enter", "%": "percent_sign"}
     for key in keys:
         app.post_message(events.Key(names.get(key, key), None if key == "\n" else key))
+
+
+async def test_a_decision_on_a_file_that_changed_is_not_saved_and_says_what_to_do(workspace, write_rows):
+    path = write_rows(tickets())
+    app = app_on(workspace, "data")
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        pane = await data_pane(pilot)
+        path.write_text(path.read_text().replace("?", "!!"))
+        await pilot.press("a")
+        await shown(pilot, "press it again")
+        await until(pilot, lambda: pane.rows.cursor == 1)
+        await pilot.press("a")
+        await until(pilot, lambda: pane.facts is not None and pane.facts.counts.accepted == 1)
