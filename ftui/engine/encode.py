@@ -10,6 +10,7 @@ the model learns to stop; white space after it is not, for generation never gets
 from __future__ import annotations
 
 import bisect
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -277,6 +278,8 @@ def main() -> None:
     from ftui.engine.xray import serve
 
     serve()
+    # The thread that reads stdin may hold its lock, at which Python aborts when it takes itself down.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -204,6 +204,8 @@ def main() -> None:
         Server(0, outbound).run()
     except KeyboardInterrupt:
         os._exit(130)
+    # Nothing is buffered, and threads of torch and of our reader can abort an interpreter that is taken down.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -55,9 +55,9 @@ def strangers(keymap: Mapping[str, str], prefixes: Sequence[str]) -> list[str]:
 
 
 def bindings_of(owner: object) -> list[Binding]:
-    """The bindings that a widget's class and its parents declare."""
+    """The bindings that a widget's class and its parents declare, the parents' first as in Textual."""
     kind = owner if isinstance(owner, type) else type(owner)
-    declared = (binding for cls in kind.__mro__ for binding in cls.__dict__.get("BINDINGS", ()))
+    declared = (binding for cls in reversed(kind.__mro__) for binding in cls.__dict__.get("BINDINGS", ()))
     return list(Binding.make_bindings(declared))
 
 

@@ -47,6 +47,7 @@ import signal, sys
 from pathlib import Path
 from ftui.runs.workspace import Workspace
 from tests.runs_support import start
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
 print(start(Workspace(Path(sys.argv[1])), 40, "slow").path, flush=True)
 signal.pause()
 """
@@ -64,7 +65,7 @@ def test_ending_the_launchers_whole_group_leaves_the_run_alone(workspace, number
     rundir = RunDir(Path(launcher.stdout.readline().strip()))
     until_stepping(rundir)
     os.killpg(launcher.pid, number)
-    launcher.wait()
+    launcher.wait(timeout=30)
     launcher.stdout.close()
     steps = len(events_of(rundir))
     until(lambda: len(events_of(rundir)) > steps + 3)

@@ -94,7 +94,9 @@ def test_follow_shows_each_step_and_exits_with_the_outcome(workspace, trainer, f
 
 def test_ctrl_c_stops_looking_and_leaves_the_run(workspace):
     code = (
-        "import sys\nfrom ftui.runs import launch\nfrom ftui.cli.main import main\n"
+        "import signal, sys\nfrom ftui.runs import launch\nfrom ftui.cli.main import main\n"
+        # What a terminal's foreground job has; the tests themselves may run in the background.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from tests.runs_support import fake_trainer\nreal = launch.start_attempt\n"
         "launch.start_attempt = lambda rundir, root, command=(): real(rundir, root, fake_trainer(100000))\n"
         "main(['train', 'tickets', '--follow'])"

@@ -12,6 +12,7 @@ from ftui.ui.keymap import declared_ids
 from ftui.ui.themes import palette
 
 if TYPE_CHECKING:
+    from textual.dom import DOMNode
     from textual.screen import ActiveBinding
 
 
@@ -23,20 +24,31 @@ class KeyBar(Widget):
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self.refresh())
 
-    def _place(self, active: ActiveBinding) -> tuple[int, int]:
-        """Where a binding was declared: the focused widget's first, and a rebound key stays where it was."""
-        chain = [node for node, _ in self.screen._binding_chain]
-        declared = declared_ids(type(active.node))
-        known = active.binding.id in declared
-        where = chain.index(active.node) if active.node in chain else len(chain)
-        return where, declared.index(active.binding.id) if known else len(declared)
+    def _in_order(self) -> list[ActiveBinding]:
+        """The active bindings; a rebound key, which Textual puts last, stays where it was declared."""
+        found = list(self.screen.active_bindings.values())
+        slots: dict[DOMNode, list[int]] = {}
+        for number, active in enumerate(found):
+            slots.setdefault(active.node, []).append(number)
+        ordered = list(found)
+        for node, numbers in slots.items():
+            declared = declared_ids(type(node))
+            own = sorted(
+                (found[number] for number in numbers),
+                key=lambda active: (
+                    declared.index(active.binding.id) if active.binding.id in declared else len(declared)
+                ),
+            )
+            for number, active in zip(numbers, own, strict=True):
+                ordered[number] = active
+        return ordered
 
     def render(self) -> Text:
         colors = palette(self.app)
         key_style, word_style = Style(color=colors.accent, bold=True), Style(color=colors.dim)
         tail = Text.assemble(("?", key_style), (" keys ", word_style))
         line = Text(" ", no_wrap=True, end="")
-        for active in sorted(self.screen.active_bindings.values(), key=self._place):
+        for active in self._in_order():
             binding = active.binding
             if not binding.show or not active.enabled:
                 continue

@@ -75,7 +75,7 @@ class Welcome(Vertical):
 
     def __init__(self, workspace_name: str) -> None:
         super().__init__()
-        self._name = workspace_name
+        self._workspace_name = workspace_name
         self._files: list[FoundFile] = []
 
     def compose(self) -> ComposeResult:
@@ -85,23 +85,24 @@ class Welcome(Vertical):
             yield OptionList(*self._options())
 
     def on_mount(self) -> None:
-        self.query_one(OptionList).focus()
+        for options in self.query(OptionList):  # none when the app is closing already
+            options.focus()
 
     def offer(self, files: Sequence[FoundFile]) -> None:
         """Lists files found nearby under the choices."""
         self._files = list(files[:_MOST_FILES])
-        options = self.query_one(OptionList)
-        chosen = options.highlighted
-        options.clear_options()
-        options.add_options(self._options())
-        options.highlighted = chosen or 0
+        for options in self.query(OptionList):
+            chosen = options.highlighted
+            options.clear_options()
+            options.add_options(self._options())
+            options.highlighted = chosen or 0
 
     def _hello(self) -> Text:
         colors = palette(self.app)
         dim = Style(color=colors.dim)
         return Text.assemble(
             ("Nothing is open in ", dim),
-            (one_line(self._name, 40), Style(color=colors.foreground, bold=True)),
+            (one_line(self._workspace_name, 40), Style(color=colors.foreground, bold=True)),
             (" yet.\n\n", dim),
             (_ABOUT, dim),
         )
