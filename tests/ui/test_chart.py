@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from textual.app import App
 
@@ -90,6 +90,7 @@ def test_axis_ends_are_round(values, low, high):
     st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=60),
     st.integers(1, 40), st.integers(1, 12), st.booleans(), st.booleans(),
 )  # fmt: skip
+@example([1.7976931348623157e308, -2e290], 1, 1, False, False)  # farther apart than the largest float
 @settings(max_examples=200, deadline=None)
 def test_no_series_whatsoever_breaks_a_chart(ys, columns, rows, log, plain):
     canvas = Canvas(columns, rows, plain=plain)

@@ -37,7 +37,8 @@ class Axis:
                 math.log10(self.high) - math.log10(self.low)
             )
         else:
-            share = (value - self.low) / (self.high - self.low)
+            # Into the axis first: the largest floats less a negative low are infinite.
+            share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
         return dots - 1 - max(0, min(dots - 1, round(share * (dots - 1))))
 
     def value(self, share: float) -> float:
