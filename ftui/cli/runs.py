@@ -211,12 +211,9 @@ def _examination(rundir: RunDir, state: State) -> dict[str, Any]:
     from dataclasses import asdict
 
     from ftui.runs.examine import examine_run
-    from ftui.runs.history import LiveHistory
+    from ftui.runs.history import read_history
 
-    live = LiveHistory(rundir.events_path)
-    while live.refresh() and live.more:
-        pass
-    found = examine_run(rundir, live.history, state)
+    found = examine_run(rundir, read_history(rundir.events_path), state)
     unchecked = [{"check": name, "reason": reason} for name, reason in found.unchecked]
     return {"alarms": [asdict(alarm) for alarm in found.alarms], "unchecked": unchecked}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftui.core.errors import FtuiError
 from ftui.core.recipe import fields, load_recipe
-from ftui.runs.history import SECONDS, LiveHistory
+from ftui.runs.history import SECONDS, read_history
 from ftui.runs.state import run_state
 
 if TYPE_CHECKING:
@@ -69,10 +69,7 @@ def compare(rundirs: Sequence[RunDir]) -> Comparison:
 
 
 def _outcome(rundir: RunDir) -> Outcome:
-    live = LiveHistory(rundir.events_path)
-    while live.refresh() and live.more:
-        pass
-    history = live.history
+    history = read_history(rundir.events_path)
     lowest = _lowest(history)
     speeds = sorted(v for v in history.steps.column("tokens_per_second") if math.isfinite(v))
     peak = next((known for name in _MEMORY if (known := _highest(history, name)) is not None), None)

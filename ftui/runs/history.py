@@ -141,6 +141,14 @@ class LiveHistory:
         return bool(events)
 
 
+def read_history(path: Path) -> History:
+    """The whole history of a run's events, however long that takes."""
+    live = LiveHistory(path)
+    while live.refresh() and live.more:
+        pass
+    return live.history
+
+
 def _step(event: dict[str, Any]) -> float:
     step = event.get("step")
     return step if isinstance(step, int | float) and math.isfinite(step) else 0.0
