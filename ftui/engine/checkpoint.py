@@ -101,8 +101,7 @@ def save(
             states = {"optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
             torch.save(states, temporary / "optimizer.pt")
             (temporary / "state.json").write_bytes(orjson.dumps(asdict(progress)))
-            for path in temporary.rglob("*"):
-                _sync(path)
+            sync_files(temporary)
             (temporary / _COMPLETE).touch()
             _sync(temporary)
             if final.exists():  # a torn one, or one saved before the run was made to start over
@@ -166,6 +165,13 @@ def load_optimizer(path: Path, optimizer: torch.optim.Optimizer, scaler: torch.a
 def size(path: Path) -> int:
     """Bytes of a checkpoint on disk."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def sync_files(folder: Path) -> None:
+    """Returns when everything in `folder` is on the disk itself. Raises OSError."""
+    for path in folder.rglob("*"):
+        _sync(path)
+    _sync(folder)
 
 
 def _complete(folder: Path) -> list[Path]:

@@ -91,9 +91,14 @@ def losses(run: RunDir) -> dict[int, float]:
 def wait_for(
     condition: Callable[[], Any], process: subprocess.Popen[bytes], run: RunDir, seconds: float = 120
 ) -> None:
+    until(condition, run, lambda: process.poll() is None, seconds)
+
+
+def until(condition: Callable[[], Any], run: RunDir, lives: Callable[[], bool], seconds: float = 120) -> None:
+    """Waits for `condition` while the trainer lives; otherwise what it had to say."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert process.poll() is None, run.log_path.read_text()
+        assert lives(), run.log_path.read_text()
         assert time.monotonic() < deadline, run.log_path.read_text()
         time.sleep(0.02)
 

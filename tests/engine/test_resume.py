@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import random
+import signal
+from functools import partial
+
 import pytest
 import torch
 
 from ftui.engine import checkpoint
 from ftui.engine.train import main
 from ftui.runs.rundir import EXIT_FINISHED
-from tests.engine.run_folder import events, kill, losses, make_run, start, wait_for
+from tests.engine.forked_trainer import attempt, die_at_step, die_in_save, start
+from tests.engine.run_folder import events, losses, make_run, until
 
 pytestmark = pytest.mark.usefixtures("trainer_in_process")
 torch.set_num_threads(1)  # as the processes that are killed
 
+KILLS = int(os.environ.get("FTUI_TEST_KILLS", "10"))
 VALUES = {
     "quantization": {"bits": 4},
     "data": {"packing": True},
@@ -30,12 +37,14 @@ def expected(tiny, tmp_path_factory):
     return losses(run)
 
 
-def test_killed_twice_it_gives_the_same_losses(expected, tiny, tmp_path):
+def test_killed_from_outside_it_gives_the_same_losses(expected, tiny, tmp_path):
+    """Wherever it happens to be: the kill comes from another process, as the kernel's does."""
     run = make_run(tmp_path, tiny, VALUES)
     for step in (8, 23):
         process = start(run)
-        wait_for(lambda step=step: step in losses(run), process, run)
-        kill(process)
+        until(lambda step=step: step in losses(run), run, process.is_alive)
+        process.kill()
+        process.join()
     assert main([str(run.path)]) == EXIT_FINISHED, events(run, "end")
     attempts = events(run, "attempt")
     assert [attempt["attempt"] for attempt in attempts] == [1, 2, 3]
@@ -44,18 +53,35 @@ def test_killed_twice_it_gives_the_same_losses(expected, tiny, tmp_path):
     assert losses(run) == pytest.approx(expected, rel=1e-6)
 
 
-def test_killed_while_saving_it_uses_the_checkpoint_before(expected, tiny, tmp_path):
-    run = make_run(tmp_path, tiny, VALUES)
-    process = start(run)
-    wait_for(lambda: 8 in losses(run), process, run)
-    kill(process)
-    newest = checkpoint.newest(run.checkpoints)
-    torn = newest.with_name(".saving-step-000099")
-    newest.rename(torn)  # as a save leaves it when it is killed before its last rename
-    (torn / "complete").unlink()
-    before = checkpoint.newest(run.checkpoints)
-    assert before is not None
-    assert before.name < newest.name
-    assert not torn.exists()
+def test_killed_at_ten_random_steps_it_gives_the_same_losses(expected, tiny, tmp_path):
+    """Each attempt dies at a step drawn from those it has still to do, before or after it is told."""
+    run, draw = make_run(tmp_path, tiny, VALUES), random.Random(0)
+    for number in range(KILLS):
+        done = checkpoint.newest(run.checkpoints)
+        first = 1 + (checkpoint.read_progress(done).step if done else 0)
+        step = draw.randint(first, min(first + 6, 39))
+        code = attempt(run, partial(die_at_step, told=draw.random() < 0.5), step)
+        assert code == -signal.SIGKILL, (number, step, run.log_path.read_text())
     assert main([str(run.path)]) == EXIT_FINISHED, events(run, "end")
+    assert len(events(run, "attempt")) == KILLS + 1
     assert losses(run) == pytest.approx(expected, rel=1e-6)
+
+
+def test_killed_at_every_point_of_saving_it_uses_a_whole_checkpoint(tiny, tmp_path):
+    """Every attempt saves once, then dies one call further into its second checkpoint than the one before."""
+    values = VALUES | {"checkpoints": {"every": 1, "keep": 1}, "evaluation": {"every": 1}}
+    run, point, whole = make_run(tmp_path / "killed", tiny, values), 0, 0
+    while point < 40:
+        point += 1
+        code = attempt(run, die_in_save, point, 2)
+        if code == EXIT_FINISHED:
+            break
+        assert code == -signal.SIGKILL, run.log_path.read_text()
+        newest = checkpoint.newest(run.checkpoints)
+        assert newest is not None
+        assert checkpoint.read_progress(newest).step > whole
+        whole = checkpoint.read_progress(newest).step
+    assert 8 < point < 40  # the last attempt found no such call any more
+    uninterrupted = make_run(tmp_path / "whole", tiny, values)
+    assert main([str(uninterrupted.path)]) == EXIT_FINISHED
+    assert losses(run) == pytest.approx(losses(uninterrupted), rel=1e-6)
