@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     is_flag=True,
     help="CSV cells that look like formulas get an apostrophe (alters text).",
 )
+@click.option(
+    "--skip-unfit",
+    is_flag=True,
+    help="Leave out, and count, rows that --as or the CSV's columns cannot hold.",
+)
 @click.option("--force", is_flag=True, help="Replace files that are there already.")
 @json_option
 def export(file: Path, out: Path, force: bool, as_json: bool, **given: Any) -> None:

@@ -14,7 +14,7 @@ from ftui import __version__
 from ftui.core.errors import FtuiError
 from ftui.core.shapes_back import TARGETS, from_example, lost
 from ftui.data.dataset import Dataset
-from ftui.data.export_file import Writer, Written
+from ftui.data.export_file import DoesNotFit, Writer, Written
 from ftui.data.grouped_split import GroupedSplit
 from ftui.data.training import fingerprint
 
@@ -35,7 +35,8 @@ class Plan:
 
     shape: "same" keeps every row as it is (unedited rows byte for byte, where the container stays), else one
     of core.shapes_back.TARGETS. split: share for validation, 0 writes one file. spreadsheet_safe: CSV cells
-    that a spreadsheet would run as formulas get a leading apostrophe; it alters text.
+    that a spreadsheet would run as formulas get a leading apostrophe; it alters text. skip_unfit: rows the
+    shape or the CSV's columns cannot hold are left out and counted; otherwise the first of them ends it.
     """
 
     shape: str = "same"
@@ -43,6 +44,7 @@ class Plan:
     split: float = 0.0
     seed: int = 0
     spreadsheet_safe: bool = False
+    skip_unfit: bool = False
     overwrite: bool = False
 
 
@@ -79,24 +81,10 @@ def export(
     """Writes `source` with its journal applied to `out` (or, split, to OUT's train and validation files).
 
     Each file is written beside its place, flushed to disk and renamed: a failure leaves what was there.
-    Never the source itself. Raises FtuiError for a plan that cannot be carried out, a full disk, or a row
-    the shape cannot hold.
+    Never the source itself. Raises FtuiError for a plan that cannot be carried out, a full disk, or (unless
+    such are skipped) a row the shape cannot hold.
     """
-    container = container_of(out)
-    if not container:
-        raise FtuiError(
-            f"cannot write {out.suffix or 'a file without a suffix'}",
-            "end it in .jsonl, .json or .csv",
-            str(out),
-        )
-    if plan.shape != "same" and plan.shape not in TARGETS:
-        raise FtuiError(f"no such shape: {plan.shape}", f"same, or one of {', '.join(TARGETS)}", "--as")
-    if plan.spreadsheet_safe and container != "csv":
-        raise FtuiError("only a CSV is opened by spreadsheets", "end --out in .csv", "--spreadsheet-safe")
-    if not 0 <= plan.split < 1:
-        raise FtuiError(
-            f"a split is a share from 0 up to 1, got {plan.split}", "for example --split 0.1", "--split"
-        )
+    container = _checked(plan, out)
     before = fingerprint(source)
     targets, manifest = files_of(out, plan), manifest_of(out)
     _refuse_to_destroy(source, (*targets, manifest), manifest, plan.overwrite)
@@ -117,7 +105,6 @@ def export(
             if reason := left_out(row, plan):
                 counts.skipped[reason] += 1
                 continue
-            value, raw = _converted(row, plan.shape, keep_bytes, counts)
             writer = writers[0]
             if plan.split and row.example is not None:
                 side = split.side(row.example)
@@ -125,7 +112,16 @@ def export(
                     counts.skipped["close to both sides of the split"] += 1
                     continue
                 writer = writers[side == "validation"]
-            writer.write(value, raw)
+            try:
+                writer.write(*_converted(row, plan.shape, keep_bytes))
+            except DoesNotFit as error:
+                if not plan.skip_unfit:
+                    hint = f"{error.hint}, or leave such rows out: --skip-unfit"
+                    raise FtuiError(error.message, hint, f"row {row.number}") from None
+                counts.skipped[unfit(plan, container)] += 1
+                continue
+            if plan.shape != "same" and row.example is not None:
+                counts.lost.update(lost(row.example, plan.shape))
         if fingerprint(source) != before:
             raise FtuiError(
                 "the dataset changed while it was exported: nothing was written", "export again", str(source)
@@ -159,6 +155,26 @@ def container_of(out: Path) -> str:
     return _SUFFIXES.get(out.suffix.lower(), "")
 
 
+def _checked(plan: Plan, out: Path) -> str:
+    """The container of `out`. Raises FtuiError for a plan that cannot be carried out."""
+    container = container_of(out)
+    if not container:
+        raise FtuiError(
+            f"cannot write {out.suffix or 'a file without a suffix'}",
+            "end it in .jsonl, .json or .csv",
+            str(out),
+        )
+    if plan.shape != "same" and plan.shape not in TARGETS:
+        raise FtuiError(f"no such shape: {plan.shape}", f"same, or one of {', '.join(TARGETS)}", "--as")
+    if plan.spreadsheet_safe and container != "csv":
+        raise FtuiError("only a CSV is opened by spreadsheets", "end --out in .csv", "--spreadsheet-safe")
+    if not 0 <= plan.split < 1:
+        raise FtuiError(
+            f"a split is a share from 0 up to 1, got {plan.split}", "for example --split 0.1", "--split"
+        )
+    return container
+
+
 def _refuse_to_destroy(source: Path, targets: tuple[Path, ...], manifest: Path, overwrite: bool) -> None:
     """The source is never overwritten; other files only when they are an earlier export, or when asked."""
     for target in targets:
@@ -183,16 +199,20 @@ def left_out(row: Row, plan: Plan) -> str:
     return ""
 
 
-def _converted(row: Row, shape: str, keep_bytes: bool, counts: _Counts) -> tuple[Any, bytes | None]:
-    """The value to write, and the row's own bytes where those may be kept. Raises FtuiError with the row."""
+def unfit(plan: Plan, container: str) -> str:
+    """What is said of rows left out because they do not fit."""
+    return f"do not fit {container.upper() if plan.shape == 'same' else plan.shape}"
+
+
+def _converted(row: Row, shape: str, keep_bytes: bool) -> tuple[Any, bytes | None]:
+    """The value to write, and the row's own bytes where those may be kept. Raises DoesNotFit."""
     if shape == "same":
         return row.value, row.raw if keep_bytes and not row.edited else None
     assert row.example is not None
-    counts.lost.update(lost(row.example, shape))
     try:
         return from_example(row.example, shape), None
     except FtuiError as error:
-        raise FtuiError(error.message, error.hint, f"row {row.number}") from None
+        raise DoesNotFit(error.message, error.hint) from None
 
 
 def _write_manifest(path: Path, source: dict[str, Any], plan: Plan, report: Report) -> None:
@@ -205,6 +225,7 @@ def _write_manifest(path: Path, source: dict[str, Any], plan: Plan, report: Repo
         "split": plan.split,
         "seed": plan.seed,
         "spreadsheet_safe": plan.spreadsheet_safe,
+        "skip_unfit": plan.skip_unfit,
         **report.to_dict(),
     }
     part = path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of one
 
 
+class DoesNotFit(FtuiError):
+    """A row that the file's form cannot hold."""
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     path: Path
@@ -62,7 +66,10 @@ class Writer:
             self._part.unlink(missing_ok=True)
 
     def write(self, value: Any, raw: bytes | None) -> None:
-        """Appends a row: its own bytes where given, else its value in this container's form."""
+        """Appends a row: its own bytes where given, else its value in this container's form.
+
+        Raises DoesNotFit, with nothing written, for a row it cannot hold; FtuiError for a full disk.
+        """
         for piece in self._pieces(value, raw):
             self._put(piece)
         self._rows += 1
@@ -80,13 +87,15 @@ class Writer:
 
     def _csv(self, value: Any, raw: bytes | None) -> Iterator[bytes]:
         if not isinstance(value, dict):
-            raise FtuiError("a CSV row needs named fields", "export as .jsonl instead", str(self._path))
+            raise DoesNotFit("a CSV row needs named fields", "export as .jsonl instead", str(self._path))
         if not self._rows:
             self._header = list(value)
             yield _record(self._harmless(self._header))
         if unknown := set(value) - set(self._header):
             names = ", ".join(sorted(unknown))
-            raise FtuiError(f"a row has fields the first lacks: {names}", "export as .jsonl", str(self._path))
+            raise DoesNotFit(
+                f"a row has fields the first lacks: {names}", "export as .jsonl", str(self._path)
+            )
         if raw is not None and not self._safe:
             yield raw + b"\n"
             return

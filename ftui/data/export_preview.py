@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftui.core.errors import FtuiError
 from ftui.core.shapes_back import from_example, lost
-from ftui.data.export import left_out
+from ftui.data.export import left_out, unfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +72,9 @@ def preview(
             if container == "csv":
                 header = _fitting(value, header)
         except FtuiError as error:
+            if plan.skip_unfit:
+                skipped[unfit(plan, container)] += 1
+                continue
             refused += 1
             first_refused = first_refused or FtuiError(error.message, error.hint, f"row {row.number:,}")
         else:

@@ -32,6 +32,8 @@ ONLY_LABELS = ("not rejected", "accepted", "all")
 NO_SPLIT = "a share, as 0.1, goes to a second file"
 SPLIT = "groups: near-duplicates never straddle"
 SEED = "another seed, another split"
+ALL_FIT = "every row fits its own shape"
+UNFIT = {"": "the first such row ends the export", "skip": "left out, counted and listed"}
 _SHAPES = {
     "messages": "role and content, as OpenAI",
     "sharegpt": "conversations of from and value",

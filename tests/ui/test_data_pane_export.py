@@ -110,6 +110,19 @@ async def test_a_shape_says_what_it_would_lose_and_what_it_cannot_hold(workspace
         assert [path.name for path in workspace.datasets.iterdir() if path.is_file()] == ["tickets.jsonl"]
 
 
+async def test_rows_that_do_not_fit_can_be_left_out(workspace, write_rows):
+    write_rows([*tickets(), {"messages": [{"role": "user", "content": "no answer"}]}])
+    async with app_on(workspace, "data").run_test(size=SIZE) as pilot:
+        await data_pane(pilot, "1 of 7")
+        await pilot.press("w", "down", "right", "right", "right")
+        await shown(pilot, "this would fail: 1 of 7 rows")
+        await pilot.press("down", "down", "right")
+        await shown(pilot, "‹ leave out ›", "6 rows", "left out: 1 do not fit alpaca")
+        await pilot.press("enter")
+        await shown(pilot, "6 rows")
+    assert len((workspace.datasets / "tickets.clean.jsonl").read_text().splitlines()) == 6
+
+
 async def test_a_split_writes_two_files_and_both_go_into_the_open_recipe(workspace, write_rows):
     write_rows([ticket(f"question number {n} of a long list", f"answer {n * 7919}") for n in range(200)])
     async with app_on(workspace, "data").run_test(size=SIZE, notifications=True) as pilot:

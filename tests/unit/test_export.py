@@ -71,6 +71,28 @@ def test_another_shape_says_the_same(source, tmp_path, shape):
         ]
 
 
+def test_rows_that_do_not_fit_are_left_out_and_counted_when_asked(source, tmp_path):
+    source.write_bytes(
+        b'{"messages":[{"role":"user","content":"no answer"}]}\n'
+        + source.read_bytes().split(b"\n")[0]
+        + b"\n"
+    )
+    with pytest.raises(FtuiError, match="row 1"):
+        export(source, tmp_path / "out.jsonl", Plan(shape="alpaca"))
+    assert not (tmp_path / "out.jsonl").exists()
+    report = export(source, tmp_path / "out.jsonl", Plan(shape="alpaca", skip_unfit=True))
+    assert report.files[0].rows == 1
+    assert report.skipped == {"do not fit alpaca": 1}
+
+
+def test_a_csv_leaves_out_rows_with_other_columns_when_asked(tmp_path):
+    source = tmp_path / "rows.jsonl"
+    source.write_text('{"a": "1"}\n{"a": "2", "b": "3"}\n["no", "fields"]\n{"a": "4"}\n')
+    report = export(source, tmp_path / "out.csv", Plan(skip_unfit=True))
+    assert (tmp_path / "out.csv").read_text().split() == ["a", "1", "4"]
+    assert report.skipped == {"do not fit CSV": 2}
+
+
 def test_the_source_and_strangers_files_are_not_overwritten(source, tmp_path):
     with pytest.raises(FtuiError, match="dataset itself"):
         export(source, source, Plan(overwrite=True))

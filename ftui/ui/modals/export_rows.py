@@ -101,6 +101,7 @@ class ExportRows(ModalScreen["Report | None"]):
             )
             yield from _field("shape", ChoiceLine(("same", *TARGETS), id="shape"))
             yield from _field("rows", ChoiceLine(tuple(words.ONLY), words.ONLY_LABELS, id="only"))
+            yield from _field("unfit rows", ChoiceLine(("", "skip"), ("stop there", "leave out"), id="unfit"))
             yield from _field("validation", SafeInput("0", id="split"))
             yield from _field("seed", SafeInput("0", id="seed"))
             yield from _field(
@@ -140,12 +141,13 @@ class ExportRows(ModalScreen["Report | None"]):
             split=words.share(self._text("split")),
             seed=words.whole_number(self._text("seed")),
             spreadsheet_safe=bool(self._chosen("safe")) and self._container() == "csv",
+            skip_unfit=bool(self._chosen("unfit")),
             overwrite=overwrite,
         )
 
     def _values(self) -> list[str]:
         """What every field says."""
-        texts, choices = ("file", "split", "seed"), ("shape", "only", "safe")
+        texts, choices = ("file", "split", "seed"), ("shape", "only", "unfit", "safe")
         return [*map(self._text, texts), *map(self._chosen, choices)]
 
     def _container(self) -> str:
@@ -163,16 +165,18 @@ class ExportRows(ModalScreen["Report | None"]):
         split = self._text("split") not in ("", "0")
         self.query_one("#seed").disabled = not split
         self.query_one("#safe").disabled = container != "csv"
+        self.query_one("#unfit").disabled = all_fit = shape == "same" and container != "csv"
         same = self._desk.dataset is not None and self._desk.dataset.container == container
         for name, why in {
             "shape": words.about_shape(shape, container, same),
             "only": words.ONLY[self._chosen("only")],
             "split": words.SPLIT if split else words.NO_SPLIT,
             "seed": words.SEED if split else "",
+            "unfit": words.ALL_FIT if all_fit else words.UNFIT[self._chosen("unfit")],
             "safe": words.about_safe(container, bool(self._chosen("safe"))),
         }.items():
             self.query_one(f"#{name}-why", Static).update(why)
-        key = (shape, self._chosen("only"), container)
+        key = (shape, self._chosen("only"), self._chosen("unfit"), container)
         if key != self._key:
             self._key, self._found, self._problem = key, None, None
             self._look(key)
@@ -180,9 +184,9 @@ class ExportRows(ModalScreen["Report | None"]):
 
     # -- what would be written ---------------------------------------------------------------------
 
-    def _look(self, key: tuple[str, str, str]) -> None:
-        shape, only, container = key
-        plan = Plan(shape=shape, only=only)  # type: ignore[arg-type]
+    def _look(self, key: tuple[str, str, str, str]) -> None:
+        shape, only, skip, container = key
+        plan = Plan(shape=shape, only=only, skip_unfit=bool(skip))  # type: ignore[arg-type]
         dataset = self._desk.dataset
         assert dataset is not None
 
