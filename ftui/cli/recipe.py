@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from ftui.cli.output import emit, example, json_option
+from ftui.cli.recipe_import import import_
 from ftui.cli.recipe_text import estimate_dict, estimate_text, explained, explained_text, findings_text, safe
-from ftui.cli.runs import workspace_option
+from ftui.cli.workspaces import workspace_option
 from ftui.core.errors import FtuiError
 from ftui.core.recipe import (
     Recipe,
@@ -25,7 +25,7 @@ from ftui.core.recipe import (
 from ftui.core.recipe_fields import shown
 from ftui.core.recipe_toml import key_lines, parse_text, read_text
 from ftui.core.text import sanitize
-from ftui.runs.recipes import find_preset, find_recipe, list_recipes, save_recipe
+from ftui.runs.recipes import find_preset, find_recipe, list_recipes, new_recipe_path, save_recipe
 from ftui.runs.workspace import Workspace, find_workspace
 
 _RECIPE = click.argument("recipe", metavar="RECIPE")
@@ -95,9 +95,7 @@ def new(
     """Write a new recipe to OUT: a file, or a name in the workspace's recipes."""
     from ftui.core.goals import goal_changes
 
-    path = _target(out, directory)
-    if path.exists() and not force:
-        raise FtuiError("already there", "choose another name, or overwrite it with --force", str(path))
+    path = new_recipe_path(_workspace(directory), out, force=force)
     recipe = load_recipe(find_preset(preset)) if preset else Recipe()
     stem = path.stem if not field_errors({"name": path.stem}) else recipe.name
     changes = {"name": stem} | (goal_changes(goal) if goal else {})
@@ -238,12 +236,8 @@ def estimate(recipe: str, gpu_memory: str | None, exact: bool, directory: Path |
     )
 
 
+command.add_command(import_)
+
+
 def _workspace(directory: Path | None) -> Workspace:
     return find_workspace(directory, Path.cwd())
-
-
-def _target(out: str, directory: Path | None) -> Path:
-    """Where a new recipe goes: a path as it is, a bare name into the workspace's recipes."""
-    if os.sep in out or out.endswith(".toml"):
-        return Path(out).expanduser()
-    return _workspace(directory).recipes / f"{out}.toml"

@@ -72,6 +72,21 @@ def find_preset(name: str) -> Path:
     raise FtuiError("no such preset", f"there are {', '.join(path.stem for path in presets())}", name)
 
 
+def new_recipe_path(workspace: Workspace, out: str, *, force: bool = False) -> Path:
+    """Where a new recipe goes: a path as it is, a bare name into the workspace's recipes.
+
+    Raises FtuiError where something is there already, unless it may be overwritten.
+    """
+    path = (
+        Path(out).expanduser()
+        if os.sep in out or out.endswith(".toml")
+        else workspace.recipes / f"{out}.toml"
+    )
+    if path.exists() and not force:
+        raise FtuiError("already there", "choose another name, or overwrite it with --force", str(path))
+    return path
+
+
 def save_recipe(path: Path, recipe: Recipe, *, was: str | None = None) -> str:
     """Writes `recipe` to `path` and returns the text written; the file is the old or the new one, never half.
 
