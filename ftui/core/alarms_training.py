@@ -8,17 +8,25 @@ from __future__ import annotations
 import math
 from statistics import median
 
-from ftui.core.vitals import Alarm, Unchecked, Vitals, column, finite, noise
+from ftui.core.vitals import Alarm, Change, Unchecked, Vitals, column, finite, noise
 
 _WINDOW = 10  # steps that make a stretch whose median is taken for the level of the loss
 _ENOUGH = 40  # steps before a trend is judged
+_RATE = "training.learning_rate"
+_USUAL_RATE, _HIGH_RATE = 2e-4, 2e-3  # of adapters; above the latter nothing is learned that lasts
 
 
 def not_a_number(vitals: Vitals) -> Alarm | None:
-    """NaN or infinity in the loss or the gradient norm of a step."""
+    """NaN or infinity in the loss or the gradient norm of a step.
+
+    Not a gradient that overflowed float16: its update was left out and the loss scale lowered.
+    """
     steps = column(vitals.steps, "step")
+    overflows = vitals.steps.get("overflows", ())
     for name in ("loss", "grad_norm"):
-        for step, value in zip(steps, vitals.steps.get(name, ()), strict=False):
+        for at, (step, value) in enumerate(zip(steps, vitals.steps.get(name, ()), strict=False)):
+            if name == "grad_norm" and at < len(overflows) and overflows[at] > 0:
+                continue
             if not math.isfinite(value):
                 # A missing figure reads NaN as well: only a column that is otherwise there counts.
                 if math.isnan(value) and not any(math.isfinite(v) for v in vitals.steps[name]):
@@ -30,6 +38,7 @@ def not_a_number(vitals: Vitals) -> Alarm | None:
                     "stop, and resume from a checkpoint before it with half the learning rate",
                     "stop_now",
                     int(step),
+                    Change(_RATE, factor=0.5),
                 )
     return None
 
@@ -51,6 +60,7 @@ def zero(vitals: Vitals) -> Alarm | None:
                 "stop, and look at rows in the token X-ray of the Data pane",
                 "stop",
                 int(last[0][0]),
+                Change("data.train_on"),
             )
     return None
 
@@ -70,6 +80,7 @@ def divergence(vitals: Vitals) -> Alarm | None:
             "stop; go on from an earlier checkpoint with a third of the learning rate",
             "stop",
             int(xs[at]),
+            Change(_RATE, factor=1 / 3),
         )
     return None
 
@@ -88,8 +99,9 @@ def gradient_spike(vitals: Vitals) -> Alarm | None:
                 "warning",
                 f"the gradient norm is {y:.3g} at step {x:.0f}, {y / usual:.0f} times the usual {usual:.2g}",
                 "look at that step's rows; lower training.max_grad_norm or the learning rate if it returns",
-                "",
+                "recipe",
                 int(x),
+                Change("training.max_grad_norm", factor=0.5),
             )
     return None
 
@@ -100,13 +112,21 @@ def no_progress(vitals: Vitals) -> Alarm | None:
     if vitals.total_steps and xs[-1] < 0.15 * vitals.total_steps:
         raise Unchecked("too early to tell")
     first, now = median(ys[:_WINDOW]), median(ys[-_WINDOW:])
+    best = min(median(ys[at : at + _WINDOW]) for at in range(0, len(ys) - _WINDOW + 1, _WINDOW // 2))
+    if now > 1.5 * best + 0.1:
+        return None  # it did learn, and lost it: `divergence` says so
     if first - now <= max(0.02 * abs(first), noise(ys) / 2) and now <= 1.5 * first + 0.1:
+        rate = max((x for x in vitals.steps.get("learning_rate", ()) if math.isfinite(x)), default=0.0)
+        high = rate > _HIGH_RATE
         return Alarm(
             "no-progress",
             "warning",
             f"the loss is {now:.3g} after {xs[-1]:.0f} steps; it began at {first:.3g}",
-            "raise the learning rate (LoRA likes 1e-4 to 4e-4), or check what is trained in the token X-ray",
-            "new_recipe",
+            f"{f'lower the learning rate, {rate:.2g}' if high else 'raise the learning rate'}"
+            " (an adapter likes 1e-4 to 4e-4, preference training 5e-6 to 5e-5), or check what is trained in the"
+            " token X-ray",
+            "recipe",
+            change=Change(_RATE, factor=_USUAL_RATE / rate if high else 3.0),
         )
     return None
 
@@ -131,6 +151,7 @@ def overfitting(vitals: Vitals) -> Alarm | None:
         f"stop, and use the checkpoint of step {xs[best]:.0f}; evaluation.early_stopping = 2 does so by itself",
         "stop",
         int(xs[best]),
+        Change("evaluation.early_stopping", value=2),
     )
 
 
@@ -154,6 +175,7 @@ def plateau(vitals: Vitals) -> Alarm | None:
             "more steps of the same may add nothing: more or better rows, or a higher rank, might",
             "stop",
             int(xs[-third]),
+            Change("adapter.rank", factor=2.0),
         )
     return None
 

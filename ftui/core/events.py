@@ -7,21 +7,22 @@ since the epoch), `attempt` (from 1) and `type`. A reader takes whole lines only
 |---|---|
 | attempt | pid, versions{}, device, resumed_from (checkpoint path or ""), step (where it starts) |
 | progress | stage ("download", "convert", "load", "encode", "quantize", "reference"), done, total, unit, note |
-| data | train_rows, eval_rows, train_tokens, trained_tokens, dropped{reason: count}, truncated |
+| data | train_rows, eval_rows, train_tokens, trained_tokens, dropped{reason: count}, truncated, warnings{text: count} |
 | model | parameters, trainable_parameters, quantized_fraction, dtype, attention, micro_batch, checkpointed_layers |
 | plan | steps, epochs, batch_size, micro_batch, tokens_per_step, processes |
-| step | step, steps, loss, learning_rate, grad_norm, epoch, num_tokens, tokens_per_second, step_time, and more |
+| step | step, steps, loss, learning_rate, grad_norm, epoch, num_tokens, tokens_per_second, step_time, data_time, ... |
 | eval | step, eval_loss, eval_perplexity, eval_token_accuracy, eval_seconds |
 | sample | step, prompt, reply |
 | checkpoint | step, path, bytes, seconds, best |
 | notice | level ("info" or "warning"), message, hint |
 | heartbeat | stage: the trainer is alive in a phase that has no steps |
 | stopping | reason |
-| end | outcome ("finished", "stopped", "failed"), step, message, hint, adapter (path or "") |
+| end | outcome ("finished", "stopped", "failed"), step, message, hint, adapter (path or ""), adapter_step |
 
 Preference objectives add to `step`, and with `eval_` before them to `eval`: rewards/chosen, rewards/rejected,
 rewards/margins, rewards/accuracies (dpo, orpo), logps/chosen, logps/rejected, nll_loss (dpo, orpo), kl (kto).
-Their loss is no likelihood, so there is no eval_perplexity.
+Their loss is no likelihood, so there is no eval_perplexity. float16 adds `overflows` to `step`: updates left out
+because a gradient was not finite.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from typing import Any
 SCHEMA = 1
 
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_LARGEST_INT = 2**1000  # a larger one is no figure, and does not fit into a float
 _NAMES = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
@@ -58,6 +60,8 @@ def decode(line: bytes) -> dict[str, Any] | None:
     for key, value in event.items():
         if isinstance(value, str) and value in _NOT_FINITE:
             event[key] = _NOT_FINITE[value]
+        elif isinstance(value, int) and abs(value) > _LARGEST_INT:
+            event[key] = math.inf if value > 0 else -math.inf
     return event
 
 

@@ -217,7 +217,12 @@ def _quantization(recipe: Recipe, facts: Facts) -> Iterator[Finding]:
         message = "fp4 fits trained weights worse than nf4 at the same size"
         yield Finding("quantization.type", "hint", message, "use nf4", {"quantization.type": "nf4"})
     for note in facts.estimate.notes if facts.estimate else ():
-        yield Finding("quantization.bits", "warning", note, "the memory estimate counts them in full")
+        hint = (
+            "4 bits pack them as well"
+            if recipe.quantization.bits == 8
+            else "16 bits adapt them too, if they fit"
+        )
+        yield Finding("quantization.bits", "hint", note, hint)
 
 
 def _machine(recipe: Recipe, facts: Facts) -> Iterator[Finding]:

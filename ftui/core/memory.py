@@ -116,6 +116,8 @@ class _Block:
         self.casts = self.bytes < 4 and not quantized and not self.full
         active = max(1, geometry.active_experts)
         self.wide = geometry.feed_forward * active * self.bytes
+        # In 4 bits experts are recomputed in the backward, or their unpacked weights would be kept for it.
+        self.packs_experts = geometry.experts > 0 and recipe.quantization.bits == 4 and not self.full
 
     def at(self, load: Load, stock_logits: bool) -> Estimate:
         """The estimate when `load` is in memory at once."""
@@ -153,7 +155,7 @@ class _Block:
         if self.full:
             # Trained weights are fp32; autocast keeps their 16-bit copies for the length of a step.
             return (4 if self.bytes == 4 else 6) * g.parameters, 0.0
-        small = g.linear_weights if q.bits < 16 else 0
+        small = g.linear_weights + (g.expert_total if self.packs_experts else 0) if q.bits < 16 else 0
         width = {4: FOUR_BIT_DOUBLE if q.double else FOUR_BIT, 8: 1.0}.get(q.bits, 0.0)
         plain = g.parameters - small - g.embedding_weights
         embedding = g.embedding_weights * (4 if self.upcast else self.bytes)
@@ -192,7 +194,8 @@ class _Block:
         attention = (2 * g.query_size + 2 * g.kv_size) * self.bytes
         if self.recipe.model.attention == "eager":
             attention += g.heads * length * (4 + self.bytes)
-        return g.norms * 4 * g.hidden + attention + (3 if g.gated else 1) * self.wide + self._inputs()
+        feed_forward = self.unit if self.packs_experts else (3 if g.gated else 1) * self.wide
+        return g.norms * 4 * g.hidden + attention + feed_forward + self._inputs()
 
     def _inputs(self, *, hidden: bool = True) -> int:
         """Bytes a token of the inputs that trained matrices keep: LoRA's A, or the layer itself without it.
@@ -234,7 +237,8 @@ class _Block:
         # Where peft casts, the widest adapted input also stands there in fp32, or its gradient does.
         cast = self.wide if self.casts and any(one.feeds == "hidden" for one in self.adapted) else 0
         if load.checkpointed < g.layers:
-            return max((3 if g.gated else 2) * self.wide + 2 * u + cast, norm)
+            tensors = (3 if g.gated else 2) * (2 if self.packs_experts else 1)
+            return max(tensors * self.wide + 2 * u + cast, norm)
         worst = max((6 if g.gated else 4) * self.wide + residual + 2 * cast, norm)
         others = g.norms * 4 * g.hidden + (2 * g.query_size + 2 * g.kv_size) * self.bytes
         if self.recipe.model.attention == "eager":
@@ -254,13 +258,16 @@ class _Block:
     def _overhead(self, activations: int) -> int:
         """Outside torch's count: context, allocator slack, and the unpacked copy of the layer in use."""
         largest = max((linear.weights for linear in self.geometry.linears), default=0)
+        if self.packs_experts:
+            largest = max(largest, self.geometry.experts * self.geometry.expert_weights)
         unpacked = largest * self.bytes if self.recipe.quantization.bits < 16 and not self.full else 0
         if self.hardware.device == "cpu":
             return HOST_PROCESS + unpacked
         return CUDA_CONTEXT + unpacked + int(SLACK * activations)
 
     def _notes(self, quantized: float) -> list[str]:
-        if self.recipe.quantization.bits < 16 and not self.full and self.geometry.experts:
-            share = f"{quantized:.0%} of the weights are quantized"
-            return [f"{share}: bitsandbytes leaves this model's fused experts as they are"]
+        if self.packs_experts:
+            return ["experts in 4 bits are not adapted: attention and what chooses the experts learn"]
+        if self.recipe.quantization.bits == 8 and not self.full and self.geometry.experts:
+            return [f"{quantized:.0%} of the weights are quantized: in 8 bits fused experts stay in 16"]
         return []

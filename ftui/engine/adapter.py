@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora.layer import ParamWrapper
 from peft.utils.integrations import dequantize_module_weight
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from ftui.core.errors import FtuiError
 
@@ -54,8 +56,16 @@ def add_lora(model: PreTrainedModel, recipe: Recipe) -> PeftModel:
         task_type="CAUSAL_LM",
     )
     try:
-        return get_peft_model(model, config)
+        adapted = get_peft_model(model, config)
+        _leave_packed_experts(adapted)
+        return adapted
     except ValueError as error:
+        if "ParamWrapper" in str(error):  # peft's name for what adapts weights that are no linear layer
+            raise FtuiError(
+                "this model chooses and holds its experts in a way that only plain LoRA can adapt",
+                'set adapter.method to "lora" and adapter.dropout to 0, or name attention layers in adapter.targets',
+                "adapter",
+            ) from None
         if "arget" not in str(error):
             raise
         names = sorted(
@@ -66,6 +76,18 @@ def add_lora(model: PreTrainedModel, recipe: Recipe) -> PeftModel:
             f"it has {', '.join(names)}",
             "adapter.targets",
         ) from None
+
+
+def _leave_packed_experts(model: PeftModel) -> None:
+    """Takes experts that are quantized out of the adapter's config: peft adapts only plain ones, and whoever
+    loads the adapter would look for them."""
+    config = model.peft_config["default"]
+    if not any(map(is_parametrized, model.modules())) or not config.target_parameters:
+        return
+    wrapped = {layer.parameter_name for layer in model.modules() if isinstance(layer, ParamWrapper)}
+    kept = [name for name in config.target_parameters if name.rpartition(".")[2] in wrapped]
+    config.target_parameters = kept or None
+    config.rank_pattern, config.alpha_pattern = {}, {}
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -110,6 +132,10 @@ def _start_pissa(model: PeftModel, start: Path, *, quantized: bool) -> None:
         model.add_adapter(_TAKEN, config)
         model.base_model.set_adapter(["default", _TAKEN])
     for name, layer in _lora_layers(model).items():
+        if isinstance(layer, ParamWrapper) or not layer.lora_A:
+            raise FtuiError(
+                f"PiSSA starts from linear layers, and {name} is none", 'use "lora"', "adapter.method"
+            )
         a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
         if f"{name}.lora_A" in kept:
             first, second = kept[f"{name}.lora_A"], kept[f"{name}.lora_B"]

@@ -7,6 +7,8 @@ square of their sum. Anything but a flat batch (padding, generation with a cache
 
 from __future__ import annotations
 
+import functools
+import inspect
 import itertools
 from typing import TYPE_CHECKING, Any
 
@@ -22,17 +24,22 @@ if TYPE_CHECKING:
 NAME = "ftui"
 
 
-def flat_arguments(batch: Batch) -> dict[str, Any]:
+def flat_arguments(batch: Batch, *, ours: bool = True) -> dict[str, Any]:
     """What the model's forward passes on to its attention layers for a flat batch; {} for a padded one.
 
-    The names are those of transformers' FlashAttentionKwargs, so that flash_attention_2 takes them too.
+    The names are those of transformers' FlashAttentionKwargs, so that flash_attention_2 takes them too. For ours
+    a mask of four dimensions comes along, which nobody reads: given none, transformers would look for documents
+    in the positions at every forward, and wait for the device to answer.
     """
     if batch.attention_mask is not None:
         return {"attention_mask": batch.attention_mask}
     ends = torch.tensor([0, *batch.lengths]).cumsum(0, dtype=torch.int32)
     ends = ends.to(batch.input_ids.device, non_blocking=True)
     longest = max(batch.lengths)
-    return {"cu_seq_lens_q": ends, "cu_seq_lens_k": ends, "max_length_q": longest, "max_length_k": longest}
+    unread = {"attention_mask": ends.new_empty(1, 1, 1, 1)} if ours else {}
+    return {
+        **unread, "cu_seq_lens_q": ends, "cu_seq_lens_k": ends, "max_length_q": longest, "max_length_k": longest,
+    }  # fmt: skip
 
 
 def attention(
@@ -50,15 +57,15 @@ def attention(
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """query [B, H, T, D], key and value [B, Hkv, T, D] -> [B, T, H, D]."""
-    if cu_seq_lens_q is None or attention_mask is not None:
+    if any(kwargs.get(name) is not None for name in ("softcap", "s_aux", "position_bias")):
+        raise NotImplementedError("this model's attention has more to it than a softmax")
+    if cu_seq_lens_q is None:
         length = query.shape[2]
         if attention_mask is None and sliding_window and sliding_window < length == key.shape[2]:
             attention_mask = _window_mask(length, sliding_window, query.device)
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
-    if any(kwargs.get(name) is not None for name in ("softcap", "s_aux", "position_bias")):
-        raise NotImplementedError("this model's attention has more to it than a softmax")
     window = sliding_window if sliding_window and sliding_window < (max_length_q or 0) else None
     if query.is_cuda and not dropout and query.dtype in (torch.bfloat16, torch.float16):
         longest = max_length_q or 0
@@ -81,6 +88,11 @@ def _kernel(
 ) -> torch.Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
+    groups = query.shape[1] // key.shape[1]
+    options: dict[str, Any] = {"enable_gqa": True} if groups > 1 else {}
+    if options and not _kernel_takes_groups():
+        options = {}
+        key, value = (tensor.repeat_interleave(groups, dim=1) for tensor in (key, value))
     flat = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     return varlen_attn(
         *flat,
@@ -90,8 +102,16 @@ def _kernel(
         longest,
         scale=scaling,
         window_size=(window - 1 if window else -1, 0),
-        enable_gqa=query.shape[1] != key.shape[1],
+        **options,
     )[None]
+
+
+@functools.cache
+def _kernel_takes_groups() -> bool:
+    """Whether several query heads may share a key: said so from torch 2.12 on."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    return "enable_gqa" in inspect.signature(varlen_attn).parameters
 
 
 def _by_document(

@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 
 from ftui.core.text import one_line
 from ftui.engine.adapter import WEIGHTS, save_adapter
+from ftui.engine.optim import page_again
 from ftui.runs.rundir import replace_bytes
 
 if TYPE_CHECKING:
@@ -144,9 +145,7 @@ def read_progress(path: Path) -> Progress:
 def load_weights(path: Path, model: nn.Module) -> None:
     """Puts a checkpoint's trained weights into `model`, bit for bit."""
     if not isinstance(model, PeftModel):
-        for file in sorted(path.glob("model*.safetensors")):
-            model.load_state_dict(load_file(file), strict=False)
-        model.tie_weights()
+        _load_whole(path, model)
         return
     weights = load_file(path / WEIGHTS)
     live = get_peft_model_state_dict(model, save_embedding_layers=False)
@@ -156,9 +155,19 @@ def load_weights(path: Path, model: nn.Module) -> None:
     set_peft_model_state_dict(model, weights)
 
 
+def _load_whole(path: Path, model: nn.Module) -> None:
+    """Through the class itself: files may name and cut the weights in another way than the model holds them."""
+    saved = type(model).from_pretrained(
+        path, dtype=model.dtype, use_safetensors=True, attn_implementation="eager"
+    )
+    model.load_state_dict(saved.state_dict())
+    model.tie_weights()
+
+
 def load_optimizer(path: Path, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> None:
     state = torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True)
     optimizer.load_state_dict(state["optimizer"])
+    page_again(optimizer)
     scaler.load_state_dict(state["scaler"])
 
 
@@ -175,7 +184,8 @@ def sync_files(folder: Path) -> None:
 
 
 def _complete(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob(f"{_PREFIX}*") if (path / _COMPLETE).exists())
+    whole = [path for path in folder.glob(f"{_PREFIX}*") if (path / _COMPLETE).exists()]
+    return sorted(whole, key=lambda path: (len(path.name), path.name))  # a millionth step has one more digit
 
 
 def _prune(folder: Path, keep: int) -> None:

@@ -100,6 +100,22 @@ def tool_schemas(tools: str) -> list[dict[str, Any]] | None:
     return _parsed(tools, "tools") if tools else None
 
 
+def left_out(text: str, messages: Sequence[Message], tools: str) -> tuple[str, ...]:
+    """What of the context does not show in the rendering `text`: a template may drop it without a word."""
+    missing = [
+        f"a {message.role} message"
+        for message in messages
+        if message.role in ("system", "developer", "user") and message.content.strip() not in text
+    ]
+    offered = [tool.get("function", tool) for tool in tool_schemas(tools) or [] if isinstance(tool, dict)]
+    if any(str(tool.get("name", "")) not in text for tool in offered if isinstance(tool, dict)):
+        missing.append("the tools on offer")
+    last = messages[-1]  # templates may drop the thinking of earlier turns
+    if last.role == "assistant" and last.reasoning.strip() not in text:
+        missing.append("the thinking before the reply")
+    return tuple(f"the chat template leaves out or rewrites {what}" for what in dict.fromkeys(missing))
+
+
 def _parsed(text: str, field: str) -> list[Any]:
     try:
         value = json.loads(text)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ftui.core.errors import FtuiError
+from ftui.engine.conversation import left_out
 from ftui.engine.template import ChatTemplate, Span, Unrenderable
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ _CLOSERS = (
     "<|return|>", "<|call|>", "<|END_OF_TURN_TOKEN|>", "<|endoftext|>", "</s>",
     "<｜end▁of▁sentence｜>", "<|eot|>",
 )  # fmt: skip
+
+# Loss weights of a turn beside 0: no float32 sum of them vanishes or overflows.
+_WEIGHTS = (1e-6, 1e3)
 
 NOTHING = "nothing left to train on"
 OVERLONG = "longer than max_length"
@@ -70,6 +74,7 @@ class Rendered:
     spans: tuple[tuple[Span, float], ...]
     raw: bool = False
     whole: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 class Encoder:
@@ -136,6 +141,11 @@ class Encoder:
         messages = [*example.messages, *example.chosen]
         if not messages:
             return "no messages"
+        for number, message in enumerate(messages, start=1):
+            if message.weight and not _WEIGHTS[0] <= message.weight <= _WEIGHTS[1]:
+                return (
+                    f"turn {number} has a loss weight of {message.weight:g}: 0, or 1e-6 to 1000, is possible"
+                )
         try:
             return self._render_chat(messages, example.tools)
         except Unrenderable as reason:
@@ -149,7 +159,7 @@ class Encoder:
             places = [
                 (self.template.locate(text, turns, schemas, n), messages[n].weight or 0.0) for n in weighted
             ]
-            return Rendered(text, tuple(places), whole=True)
+            return Rendered(text, tuple(places), whole=True, warnings=left_out(text, messages, tools))
         replies = [n for n, message in enumerate(messages) if message.role == "assistant"]
         wanted = [n for n in replies[-1:] if self.train_on == "last"] or replies
         wanted = [n for n in wanted if messages[n].weight != 0]
@@ -162,6 +172,7 @@ class Encoder:
             tuple(
                 (span, 1.0 if weight is None else weight) for span, weight in zip(spans, weights, strict=True)
             ),
+            warnings=left_out(text, messages, tools),
         )
 
     def tokenise(self, rows: Sequence[Rendered]) -> list[tuple[list[int], list[tuple[int, int]]]]:
@@ -196,7 +207,7 @@ class Encoder:
 
     def finish(self, row: Rendered, ids: list[int], offsets: list[tuple[int, int]]) -> Encoded:
         """Weights for the tokens, the end of the turn, and the length policy."""
-        warnings: list[str] = []
+        warnings = list(row.warnings)
         weights = [1.0 if row.whole else 0.0] * len(ids)
         starts = [start for start, _ in offsets]
         for span, weight in row.spans:

@@ -33,6 +33,7 @@ from ftui.core.objectives import sequences
 from ftui.core.recipe import parse_recipe
 from ftui.core.text import one_line
 from ftui.engine.adapter import add_lora
+from ftui.engine.experts import stand_in_for_packed_experts
 from ftui.engine.model import checkpoint_layers, layers
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def _build(config: Any, recipe: Recipe, dtype: torch.dtype) -> tuple[PreTrainedM
     base.requires_grad_(full)
     if full:
         return base, base
+    if recipe.quantization.bits == 4:
+        stand_in_for_packed_experts(base)
     return base, add_lora(base, recipe)
 
 
@@ -134,6 +137,9 @@ def _weights(base: PreTrainedModel, recipe: Recipe, width: int) -> dict[str, Any
         id(module.weight): module.weight
         for module in base.modules()
         if each is not None and not full and isinstance(module, nn.Linear | Conv1D) and module is not head
+    }
+    quantized |= {
+        id(weight): weight for name, weight in base.named_parameters() if ".parametrizations." in name
     }
     quantized = {key: weight for key, weight in quantized.items() if key in frozen}
     held = sum(weight.numel() for weight in quantized.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ class Step:
     """One optimizer step.
 
     sums, counts: what its objective measured and counted (`objectives.py`). padding: the share of its places
-    that were padding. rate: the learning rate.
+    that were padding. rate: the learning rate. data_seconds: of `seconds`, spent putting batches together.
     """
 
     sums: dict[str, float]
@@ -28,6 +29,7 @@ class Step:
     padding: float
     rate: float
     seconds: float
+    data_seconds: float
 
 
 def added(each: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -41,7 +43,7 @@ class Interval:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._steps: list[Step] = []
-        self._sequences = self._tokens = self._trained = 0
+        self._samples = self._tokens = self._trained = 0
         self._flops = 0.0
         self.status: dict[str, Any] = {}
 
@@ -49,7 +51,7 @@ class Interval:
         rows = self._parts.rows.train
         lengths, trained = rows.lengths[documents], int(rows.trained[documents].sum())
         self._steps.append(step)
-        self._sequences += len(documents)
+        self._samples += len(documents) // len(self._parts.objective.documents(0))
         self._tokens += int(lengths.sum())
         self._trained += trained
         self._flops += self._parts.flops.of(lengths, trained)
@@ -70,12 +72,15 @@ class Interval:
             "num_tokens": progress.tokens,
             "trained_tokens": progress.trained_tokens,
             "tokens_per_second": self._tokens / seconds,
-            "samples_per_second": self._sequences / seconds,
+            "samples_per_second": self._samples / seconds,
             "step_time": seconds / len(steps),
+            "data_time": sum(step.data_seconds for step in steps) / len(steps),
             "padding_fraction": sum(step.padding for step in steps) / len(steps),
             "mfu": self._flops / seconds / peak if peak else None,
             **memory(parts.device),
         }
+        if parts.scaler.is_enabled():  # float16: each lowers the loss scale, and is no news while it is found
+            figures["overflows"] = sum(not math.isfinite(step.grad_norm) for step in steps)
         self.status = {
             "stage": "train",
             "step": progress.step,
@@ -84,5 +89,5 @@ class Interval:
             "tokens_per_second": figures["tokens_per_second"],
             "eta_seconds": (parts.total_steps - progress.step) * figures["step_time"],
         }
-        self._steps, self._sequences, self._tokens, self._trained, self._flops = [], 0, 0, 0, 0.0
+        self._steps, self._samples, self._tokens, self._trained, self._flops = [], 0, 0, 0, 0.0
         return figures

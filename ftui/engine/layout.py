@@ -46,7 +46,7 @@ class Layout:
         """What the forward of the model takes besides ids and positions."""
         if batch.attention_mask is None and self.attention not in (NAME, FLASH):
             return {}  # the stock mask is made from the restarting positions
-        return flat_arguments(batch)
+        return flat_arguments(batch, ours=self.attention == NAME)
 
 
 def attentions(recipe: Recipe, device: Device) -> list[str]:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # Updates left out in a row, with on_nan = "warn", before a run is taken to be lost.
 _LOST_AFTER = 10
+# The same where float16 overflows: its scale is halved each time, from 65536, and is then no help any more.
+_LOST_AFTER_OVERFLOWS = 32
 
 
 class Training(Milestones):
@@ -38,13 +40,16 @@ class Training(Milestones):
     def __init__(self, rundir: RunDir, parts: Parts, reporter: Reporter, control: Control) -> None:
         super().__init__(rundir, parts, reporter, control)
         self.interval = Interval(parts)
+        self.data_seconds = 0.0
 
     def run(self) -> None:
         """From the step it is at to the last. Raises StopRequested, with a checkpoint saved."""
         total = self.parts.total_steps
         try:
-            if self.evaluation_is_due() and self.progress.evaluated_step != self.progress.step:
-                self.evaluate()  # before the first step, or what an interrupted attempt did not get to
+            # Before the first step, or what an interrupted attempt did not get to.
+            due = self.evaluation_is_due() and self.progress.evaluated_step != self.progress.step
+            if due and self.evaluate():
+                self.save(again=True)
             while self.progress.step < total and not self.should_stop_early():
                 self.step()
                 self.after_step()
@@ -55,11 +60,12 @@ class Training(Milestones):
 
     def step(self) -> None:
         """One optimizer step, with as many micro-batches as memory needs."""
-        begun = time.monotonic()
+        begun, self.data_seconds = time.monotonic(), 0.0
         parts, rows, objective = self.parts, self.parts.rows.train, self.parts.objective
         rate = learning_rate(self.recipe, self.progress.step, parts.total_steps)
         set_learning_rate(parts.optimizer, rate)
         sequences = parts.steps.sequences(self.progress.step)
+        self.data_seconds = time.monotonic() - begun
         documents = [number for sequence in sequences for number in sequence]
         counts = objective.counts(rows, documents)
         sums = self.within_memory(lambda: self.gradients(sequences, counts))
@@ -79,7 +85,8 @@ class Training(Milestones):
         self.progress.tokens += int(rows.lengths[documents].sum())
         self.progress.trained_tokens += int(rows.trained[documents].sum())
         seconds = time.monotonic() - begun
-        self.interval.add(documents, Step(named, counts, grad_norm, padding / places, rate, seconds))
+        done = Step(named, counts, grad_norm, padding / places, rate, seconds, self.data_seconds)
+        self.interval.add(documents, done)
 
     def gradients(self, sequences: list[list[int]], counts: dict[str, float]) -> torch.Tensor:
         """Adds up the gradients of this process's share of a step; returns the objective's sums, then the
@@ -102,11 +109,13 @@ class Training(Milestones):
             self.reporter.beat("train")
             torch.manual_seed((seed << 20) + index)
             documents = [number for sequence in micro for number in sequence]
+            begun = time.monotonic()
             batch = collate(
                 [rows[number] for number in documents],
                 device=parts.device.torch,
                 padded=not parts.layout.flat,
             )
+            self.data_seconds += time.monotonic() - begun
             parts.noise.expect(batch)
             with parts.autocast():
                 loss, measured = parts.objective.measure(
@@ -124,10 +133,15 @@ class Training(Milestones):
         if math.isfinite(loss) and math.isfinite(grad_norm):
             self.progress.skipped = 0
             return True
-        if self.parts.scaler.is_enabled() and math.isfinite(loss):
-            return True  # float16 overflowed: the scaler leaves this update out and lowers its scale
         self.progress.skipped += 1
         step = self.progress.step + 1
+        if self.parts.scaler.is_enabled() and math.isfinite(loss):
+            if self.progress.skipped >= _LOST_AFTER_OVERFLOWS:
+                raise ModelError(
+                    f"gradients overflow float16 for {_LOST_AFTER_OVERFLOWS} steps in a row",
+                    "lower training.learning_rate, or set model.dtype to float32",
+                )
+            return True  # the scaler leaves this update out and lowers its scale
         what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient norm is {grad_norm}"
         if self.recipe.training.on_nan == "stop":
             raise ModelError(

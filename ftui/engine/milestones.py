@@ -11,10 +11,11 @@ from ftui.core.errors import ModelError
 from ftui.core.schedule import as_steps
 from ftui.engine import checkpoint, setup, setup_data
 from ftui.engine.adapter import save_adapter
+from ftui.engine.device import free_memory, is_out_of_memory
 from ftui.engine.objectives import Whole
 from ftui.engine.telemetry import StopRequested
 from ftui.engine.together import Together
-from ftui.engine.validation import answer, evaluation, longest_first, validation_sums
+from ftui.engine.validation import answer, evaluation, longest_first, prompt_ids, validation_sums
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,9 +33,13 @@ class Milestones(Together):
     def __init__(self, rundir: RunDir, parts: Parts, reporter: Reporter, control: Control) -> None:
         super().__init__(parts, reporter, control)
         self.rundir = rundir
+        self.adapter_step = 0
         self.evaluate_every = as_steps(self.recipe.evaluation.every, parts.total_steps)
         self.save_every = as_steps(self.recipe.checkpoints.every, parts.total_steps)
         self.saved_step = self.progress.step if parts.resumed else -1
+        self.prompts = {
+            prompt: prompt_ids(parts.tokenizer, prompt) for prompt in self.recipe.evaluation.prompts
+        }
 
     def evaluation_is_due(self) -> bool:
         step = self.progress.step
@@ -92,9 +97,10 @@ class Milestones(Together):
         )
         return True
 
-    def save(self) -> None:
-        """Saves a checkpoint, unless this step already has one. A full disk is reported; training goes on."""
-        if self.saved_step == self.progress.step or not self.ranks.leads:
+    def save(self, *, again: bool = False) -> None:
+        """Saves a checkpoint, unless this step already has one and there is nothing to add to it (`again`).
+        A full disk is reported; training goes on."""
+        if (self.saved_step == self.progress.step and not again) or not self.ranks.leads:
             return
         begun = time.monotonic()
         parts = self.parts
@@ -124,17 +130,17 @@ class Milestones(Together):
         )
 
     def sample(self) -> None:
-        """Answers the recipe's prompts, so that a person sees it learn."""
+        """Answers the recipe's prompts, so that a person sees it learn. Lack of memory costs an answer only."""
         parts = self.parts
         if not self.ranks.leads:
             return
-        for prompt in self.recipe.evaluation.prompts:
+        for prompt, ids in self.prompts.items():
             try:
                 with self.reporter.phase("sample"):
                     reply = answer(
                         parts.model,
                         parts.tokenizer,
-                        prompt,
+                        ids,
                         max_new_tokens=self.recipe.evaluation.max_new_tokens,
                         autocast=parts.autocast,
                         tell=self.control.check,
@@ -143,22 +149,42 @@ class Milestones(Together):
                 if self.ranks.count > 1:
                     return  # the others are at the next step already: all stop there
                 raise
-            self.reporter.emit("sample", step=self.progress.step, prompt=prompt, reply=reply)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                self.reporter.notice(
+                    "out of memory while a prompt was answered: there is no sample",
+                    "lower evaluation.max_new_tokens",
+                )
+            else:
+                self.reporter.emit("sample", step=self.progress.step, prompt=prompt, reply=reply)
+                continue
+            free_memory(parts.device)
 
     def finish(self) -> Path:
         """Writes the adapter: the last weights, or with early stopping the best ones. Raises ModelError."""
         parts, final = self.parts, self.rundir.adapter
         if not self.ranks.leads:
             return final
-        if self.recipe.evaluation.early_stopping and (best := checkpoint.best(self.rundir.checkpoints)):
-            checkpoint.load_weights(best, parts.model)
+        self.adapter_step = self.progress.step
+        best = checkpoint.best(self.rundir.checkpoints)
+        if best and (step := checkpoint.read_progress(best).step) != self.progress.step:
+            lowest = f"the validation loss was lowest at step {step}"
+            if self.recipe.evaluation.early_stopping:
+                checkpoint.load_weights(best, parts.model)
+                self.adapter_step = step
+                self.reporter.notice(f"{lowest}: the adapter is that step's", "", "info")
+            else:
+                self.reporter.notice(f"{lowest}: that adapter is kept as {best.name}", "", "info")
         temporary = final.with_name(".adapter-saving")
         setup.remove(temporary)
         try:
             with self.reporter.phase("save"), checkpoint.writing():
                 save_adapter(parts.model, temporary, parts.base_path, setup.pissa_start(self.rundir))
                 parts.tokenizer.save_pretrained(temporary)
-                checkpoint.sync_files(temporary)  # a run that says "finished" has its adapter after a power cut too
+                checkpoint.sync_files(
+                    temporary
+                )  # a run that says "finished" has its adapter after a power cut too
         except checkpoint.NotSaved as error:
             raise ModelError(
                 f"the adapter could not be written: {error}",

@@ -18,12 +18,13 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from ftui.core.errors import FtuiError
 from ftui.core.text import one_line
 from ftui.engine.device import DTYPES, choose_dtype
+from ftui.engine.experts import number_of_experts, quantize_experts
 from ftui.engine.safetensors_header import read_shapes
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-    from ftui.core.recipe import Recipe
+    from ftui.core.recipe import Quantization, Recipe
     from ftui.engine.device import Device
 
 
@@ -68,8 +69,9 @@ def load_model(
         quantization = _quantization(recipe, config, formats)
         if quantization is not None:
             options["quantization_config"] = quantization
-        if device.is_cuda:
-            options["device_map"] = {"": device.torch}
+        experts = quantization is not None and quantization.load_in_4bit and number_of_experts(config) > 0
+        if device.is_cuda:  # experts come in 16 bits and may not fit there as such
+            options["device_map"] = {"": "cpu" if experts else device.torch}
         model = AutoModelForCausalLM.from_pretrained(path, **options)
     except (OSError, ValueError, ImportError) as error:
         hint = ""
@@ -77,7 +79,11 @@ def load_model(
             hint = "set model.trust_remote_code = true if you trust its authors"
         raise FtuiError(f"cannot load the model: {one_line(str(error), 200)}", hint, str(path)) from None
     model.requires_grad_(False)
-    if recipe.quantization.bits == 4:
+    if experts:
+        quantize_experts(model, recipe.quantization, device.torch)
+        model.to(device.torch)
+        model.hf_device_map = {"": device.torch}  # peft takes a model that is said to be elsewhere apart
+    if recipe.quantization.bits < 16:
         _quantize_the_rest(model, recipe, formats)
     _keep_differentiable(model)
     model.config.use_cache = False
@@ -116,34 +122,53 @@ def _quantize_the_rest(model: PreTrainedModel, recipe: Recipe, formats: Formats)
     """Quantizes linear layers of a model's own class (Falcon's), which the loader passes over in silence."""
     import bitsandbytes as bnb
 
-    wanted = recipe.quantization
     head = model.get_output_embeddings()
-    compute = formats.compute if wanted.compute_dtype == "auto" else DTYPES[wanted.compute_dtype]
     for name, module in list(model.named_modules()):
         plain = isinstance(module, nn.Linear) and not isinstance(
             module, bnb.nn.Linear4bit | bnb.nn.Linear8bitLt
         )
         if not plain or type(module) is nn.Linear or module is head:
             continue
-        quantized = bnb.nn.Linear4bit(
-            module.in_features,
-            module.out_features,
-            bias=module.bias is not None,
-            compute_dtype=compute,
-            compress_statistics=wanted.double,
-            quant_type=wanted.type,
-            device="meta",
-        )
-        quantized.weight = bnb.nn.Params4bit(
-            module.weight.data,
-            requires_grad=False,
-            compress_statistics=wanted.double,
-            quant_type=wanted.type,
-            module=quantized,
-        ).to(module.weight.device)
+        make = _in_4_bits if recipe.quantization.bits == 4 else _in_8_bits
+        quantized = make(module, recipe.quantization, formats)
         quantized.bias = module.bias
         parent, _, child = name.rpartition(".")
         setattr(model.get_submodule(parent), child, quantized)
+
+
+def _in_4_bits(module: nn.Linear, wanted: Quantization, formats: Formats) -> nn.Linear:
+    """`module` quantized, its bias apart."""
+    from bitsandbytes.nn import Linear4bit, Params4bit
+
+    kind = {"compress_statistics": wanted.double, "quant_type": wanted.type}
+    quantized = Linear4bit(
+        module.in_features,
+        module.out_features,
+        bias=False,
+        compute_dtype=formats.compute if wanted.compute_dtype == "auto" else DTYPES[wanted.compute_dtype],
+        device="meta",
+        **kind,
+    )
+    weight = Params4bit(module.weight.data, requires_grad=False, module=quantized, **kind)
+    quantized.weight = weight.to(module.weight.device)
+    return quantized
+
+
+def _in_8_bits(module: nn.Linear, wanted: Quantization, formats: Formats) -> nn.Linear:
+    """`module` quantized, its bias apart."""
+    from bitsandbytes.nn import Int8Params, Linear8bitLt
+
+    quantized = Linear8bitLt(
+        module.in_features,
+        module.out_features,
+        bias=False,
+        has_fp16_weights=False,
+        threshold=6.0,
+        device="meta",
+    )
+    weight = Int8Params(module.weight.data, requires_grad=False, has_fp16_weights=False)
+    quantized.weight = weight.to(module.weight.device)
+    return quantized
 
 
 def _keep_differentiable(model: nn.Module) -> None:

@@ -51,6 +51,20 @@ def make_optimizer(
     return make(groups, lr=wanted.learning_rate)
 
 
+@torch.no_grad()
+def page_again(optimizer: torch.optim.Optimizer) -> None:
+    """Puts the state of a paged optimizer back into pages: loaded from a file it is plain tensors, which would
+    stay on the GPU."""
+    if not getattr(optimizer, "is_paged", False):
+        return
+    for parameter, state in optimizer.state.items():
+        for name in ("state1", "state2"):
+            if name in state and not getattr(state[name], "is_paged", False):
+                page = optimizer.get_state_buffer(parameter, dtype=state[name].dtype)
+                page.copy_(state[name])
+                state[name] = page
+
+
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     """The rate of optimizer step `step` (from 0) of `steps`: a linear warmup, then the scheduler's shape."""
     wanted = recipe.training

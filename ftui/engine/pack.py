@@ -88,6 +88,7 @@ class Order:
 
     lengths: tokens of each document. batch_size: sequences an optimizer step. capacity: tokens of a packed
     sequence, or 0 when a sequence is one document. grouped: draw like lengths together (padded layout).
+    longest_first: the fullest sequences come first, for a trial of what a step may take.
     """
 
     lengths: np.ndarray
@@ -95,9 +96,16 @@ class Order:
     capacity: int = 0
     seed: int = 0
     grouped: bool = False
+    longest_first: bool = False
 
     def epoch(self, number: int) -> list[list[int]]:
         """The sequences of an epoch, in the order they are trained; each is a list of document numbers."""
+        sequences = self._drawn(number)
+        if self.longest_first:
+            sequences.sort(key=lambda documents: -int(self.lengths[documents].sum()))
+        return sequences
+
+    def _drawn(self, number: int) -> list[list[int]]:
         random = np.random.default_rng([self.seed, number])
         shuffled = random.permutation(len(self.lengths))
         if self.capacity:
@@ -118,7 +126,7 @@ class Order:
         return np.concatenate([*(whole[n] for n in random.permutation(len(whole))), *rest])
 
     def steps_per_epoch(self) -> int:
-        """Optimizer steps of an epoch. Packing may differ by a bin between epochs: the first one counts."""
+        """Optimizer steps of an epoch: as many in each, for how many bins there are follows from the lengths."""
         return max(1, math.ceil(len(self.epoch(0)) / self.batch_size))
 
 
@@ -141,9 +149,7 @@ class Steps:
         if epoch != self._epoch:
             self._epoch, self._sequences = epoch, self._order.epoch(epoch)
         size = self._order.batch_size
-        # An epoch that packed into more bins than the first leaves its surplus to the last step of the epoch.
-        end = None if within == self.per_epoch - 1 else (within + 1) * size
-        chosen = self._sequences[within * size : end] or [self._sequences[-1]]
+        chosen = self._sequences[within * size : (within + 1) * size]
         return [[document for item in one for document in self._documents(item)] for one in chosen]
 
 
@@ -192,7 +198,10 @@ def collate(
     predicting = np.flatnonzero(counts)
 
     def move(array: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(array).to(device, non_blocking=True)
+        tensor = torch.from_numpy(array)
+        if torch.device(device).type == "cuda":  # from pageable memory the copy would wait for the device
+            tensor = tensor.pin_memory()
+        return tensor.to(device, non_blocking=True)
 
     return Batch(
         input_ids=move(ids),

@@ -100,6 +100,11 @@ class Ranks:
             distributed.destroy_process_group()
 
 
+def is_lost_peer(error: BaseException) -> bool:
+    """Whether an exception says that another process of the run cannot be reached any more."""
+    return isinstance(error, distributed.DistError) or "gloo/transport" in str(error)
+
+
 def is_worker() -> bool:
     """Whether this process is one of several and not the first."""
     return int(os.environ.get("RANK", "0")) > 0

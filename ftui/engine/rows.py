@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 _BATCH = 256
 _INDEX = "index.npz"
-TALLY = "tally.json"  # written last: where it is, the rows are
+# Written last: where it is, the rows are, in this version's format. A run that an older ftui began encodes anew.
+TALLY = "tally-2.json"
 
 
 class Rows:
@@ -67,6 +68,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    @property
+    def highest_id(self) -> int:
+        """The largest token id, -1 without rows. Reads all of them."""
+        return int(self._ids.max(initial=-1))
 
     def __getitem__(self, number: int) -> Document:
         start, end = self._starts[number], self._starts[number + 1]

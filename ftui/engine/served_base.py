@@ -16,6 +16,7 @@ import torch
 from ftui.core.errors import ModelError
 from ftui.core.recipe import Recipe
 from ftui.engine.device import choose_dtype, is_out_of_memory
+from ftui.engine.experts import unpack_experts
 from ftui.engine.model import Formats, load_model
 from ftui.engine.safetensors_header import read_shapes
 
@@ -77,6 +78,7 @@ def load_base(
         ) from None
     if not device.is_cuda and getattr(model, "hf_quantizer", None) is not None:
         model = model.dequantize(dtype=dtype)
+        unpack_experts(model)
     model.config.use_cache = True
     model.requires_grad_(False)
     return LoadedBase(model.eval(), dtype, quantization)

@@ -30,19 +30,18 @@ from ftui.engine.model import (
     Formats,
     checkpoint_layers,
     choose_formats,
-    count,
     layers,
     load_model,
     parameters_in,
-    unquantized,
 )
+from ftui.engine.model_report import tell_model
 from ftui.engine.models import resolve_model
 from ftui.engine.noise import EmbeddingNoise
 from ftui.engine.objectives import class_weights, make_objective, unit_lengths
 from ftui.engine.optim import choose_optimizer, make_optimizer
 from ftui.engine.pack import Order, Steps
 from ftui.engine.reference import Scorer
-from ftui.engine.setup_data import load_reference, load_rows
+from ftui.engine.setup_data import load_reference, load_rows, record_base, refuse_unknown_tokens
 from ftui.engine.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -139,6 +138,8 @@ def prepare(
         base_path = resolve_model(recipe.model.base, recipe.model.revision, _told(reporter, control))
         tokenizer = load_tokenizer(base_path, recipe.model, _workspace(rundir))
     control.check()
+    if ranks.leads:
+        record_base(rundir, tokenizer, base_path)
     with ranks.first():
         rows = load_rows(rundir, recipe, tokenizer, base_path, reporter, control, leads=ranks.leads)
 
@@ -156,6 +157,7 @@ def prepare(
     reporter.progress("load", note=str(base_path))
     with reporter.phase("load"):
         base = load_model(base_path, recipe, device, formats, load_with(tried[0]))
+        refuse_unknown_tokens(rows, tokenizer, base)
         layout = choose_layout(base, tried, autocast, packing=packed)
         progress.attention = layout.attention
         with ranks.first():
@@ -177,7 +179,14 @@ def prepare(
 
     batch = recipe.training.batch_size
     lengths = unit_lengths(objective, rows.train)
-    order = Order(lengths, batch, recipe.data.max_length if packed else 0, recipe.data.seed, not layout.flat)
+    order = Order(
+        lengths,
+        batch,
+        recipe.data.max_length if packed else 0,
+        recipe.data.seed,
+        grouped=not layout.flat,
+        longest_first=bool(rundir.read_manifest().get("trial")),
+    )
     steps = Steps(order, objective.documents)
     total = recipe.training.max_steps or math.ceil(recipe.training.epochs * steps.per_epoch)
     longest = recipe.data.max_length if packed else int(lengths.max())
@@ -192,7 +201,7 @@ def prepare(
     if resume_from:
         checkpoint.load_optimizer(resume_from, optimizer, scaler)
 
-    _tell_model(reporter, recipe, model, base, formats, layout, progress)
+    tell_model(reporter, recipe, model, base, formats, layout, progress)
     reporter.emit(
         "plan",
         steps=total,
@@ -234,32 +243,6 @@ def _micro_batch(recipe: Recipe, longest: int, device: Device, ranks: Ranks) -> 
     if recipe.training.micro_batch != "auto":
         return min(int(recipe.training.micro_batch), share)
     return share if device.is_cuda else max(1, min(share, CPU_TOKENS // longest))
-
-
-def _tell_model(
-    reporter: Reporter,
-    recipe: Recipe,
-    model: nn.Module,
-    base: PreTrainedModel,
-    formats: Formats,
-    layout: Layout,
-    progress: Progress,
-) -> None:
-    counts = count(model)
-    reporter.emit(
-        "model",
-        parameters=counts.parameters,
-        trainable_parameters=counts.trainable,
-        quantized_fraction=counts.quantized_fraction,
-        dtype=str(formats.compute).removeprefix("torch."),
-        attention=layout.attention,
-        layout="flat" if layout.flat else "padded",
-        micro_batch=progress.micro_batch,
-        checkpointed_layers=progress.checkpointed_layers,
-    )
-    if recipe.quantization.bits != 16 and (left := unquantized(base)):
-        named = ", ".join(f"{number:,} weights in {name}" for name, number in sorted(left.items()))
-        reporter.notice(f"not quantized, so memory is higher than the recipe suggests: {named}", "", "info")
 
 
 def _told(reporter: Reporter, control: Control) -> Callable[[str, int, int], None]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ftui.core.errors import FtuiError
 from ftui.core.objectives import counted_turns
+from ftui.core.text import one_line
 from ftui.data.training import fingerprint as fingerprint_of
 from ftui.data.verify import difference
 from ftui.engine.encode import Encoder
@@ -18,7 +19,7 @@ from ftui.engine.rows import TALLY, Prepared, prepare
 from ftui.engine.tokenizer import stop_ids
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from ftui.core.recipe import Recipe
     from ftui.engine.ranks import Ranks
@@ -76,13 +77,25 @@ def load_rows(
     )
     if recipe.data.validation and not len(rows.validation):
         reporter.notice("no row was held back for validation", "raise data.validation, or give a file")
-    if tokenizer.chat_template and leads:
-        rundir.update_manifest(
-            template_sha256=hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest(),
-            base_path=str(base_path),
-            base_fingerprint=fingerprint(base_path),
-        )
     return rows
+
+
+def record_base(rundir: RunDir, tokenizer: PreTrainedTokenizerBase, base_path: Path) -> None:
+    """Writes down which base and chat template the run has. Raises FtuiError when the base is another one than
+    an earlier attempt had: what it has learned belongs to that one."""
+    weights, template = fingerprint(base_path), tokenizer.chat_template
+    before = rundir.read_manifest().get("base_fingerprint")
+    if before and before != weights and cached(rundir):
+        raise FtuiError(
+            "the base model's files are not those this run began with",
+            "bring them back, or start a new run",
+            str(base_path),
+        )
+    rundir.update_manifest(
+        template_sha256=hashlib.sha256(str(template).encode()).hexdigest() if template else "",
+        base_path=str(base_path),
+        base_fingerprint=weights,
+    )
 
 
 def check_data(rundir: RunDir, reporter: Reporter) -> None:
@@ -92,7 +105,7 @@ def check_data(rundir: RunDir, reporter: Reporter) -> None:
     down. A run that has its rows already goes on with those, and says so. Raises FtuiError.
     """
     data = dict(rundir.read_manifest().get("data", {}))
-    encoded = (cache(rundir) / TALLY).exists()
+    encoded = cached(rundir)
     for name, record in data.items():
         if "sha256" not in record:
             continue
@@ -117,6 +130,21 @@ def check_data(rundir: RunDir, reporter: Reporter) -> None:
         elif what:
             data[name] = {**record, **fingerprint_of(Path(record["path"]))}
             rundir.update_manifest(data=data)
+
+
+def refuse_unknown_tokens(rows: Prepared, tokenizer: PreTrainedTokenizerBase, base: PreTrainedModel) -> None:
+    """Raises FtuiError when the data has tokens that the model has no embedding for."""
+    known = base.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) <= known:
+        return
+    highest = max(rows.train.highest_id, rows.validation.highest_id)
+    if highest >= known:
+        piece = one_line(str(tokenizer.convert_ids_to_tokens(highest)), 40)
+        raise FtuiError(
+            f"the tokenizer writes {piece!r} as {highest}, and the model knows tokens below {known} only",
+            "the tokenizer is not this model's, or tokens were added to it",
+            "model.base",
+        )
 
 
 def load_reference(
@@ -146,6 +174,11 @@ def load_reference(
                 ranks=ranks,
                 tell=tell,
             )
+
+
+def cached(rundir: RunDir) -> bool:
+    """Whether an earlier attempt has encoded the rows."""
+    return (cache(rundir) / TALLY).exists()
 
 
 def cache(rundir: RunDir) -> Path:

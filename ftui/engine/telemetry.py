@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import os
 import signal
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from ftui.core.errors import FtuiError
+from ftui.core.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ftui.core.recipe import Recipe
+    from ftui.engine.trackers import Tracker
     from ftui.runs.rundir import EventWriter, RunDir
 
 _HEARTBEAT_SECONDS = 5.0
@@ -78,7 +76,7 @@ class Reporter:
     def __init__(self, rundir: RunDir, writer: EventWriter) -> None:
         self._rundir = rundir
         self._writer = writer
-        self.trackers: list[Any] = []
+        self.trackers: list[Tracker] = []
         self._progress_due = 0.0
         self._status_due = 0.0
         self._beat_due = 0.0
@@ -92,8 +90,13 @@ class Reporter:
         if kind in ("step", "eval"):
             step = int(fields["step"])
             numbers = {name: value for name, value in fields.items() if isinstance(value, int | float)}
-            for tracker in self.trackers:
-                tracker.log(step, numbers)
+            for tracker in list(self.trackers):
+                try:
+                    tracker.log(step, numbers)
+                except Exception as error:  # noqa: BLE001 - a lost network or a full disk costs a curve, not the run
+                    self.trackers.remove(tracker)
+                    told = one_line(f"{tracker.name} failed and is not told any more: {error}", 300)
+                    self.notice(told, "the run goes on; its own curves are complete")
 
     def notice(self, message: str, hint: str = "", level: str = "warning") -> None:
         self.emit("notice", level=level, message=message, hint=hint)
@@ -160,7 +163,10 @@ class Reporter:
     def close(self) -> None:
         self._rundir.write_status(**self.status)
         for tracker in self.trackers:
-            tracker.close()
+            try:
+                tracker.close()
+            except Exception as error:  # noqa: BLE001 - as above
+                self.notice(one_line(f"{tracker.name} could not be closed: {error}", 300))
 
 
 class Silent(Reporter):
@@ -192,73 +198,3 @@ class Silent(Reporter):
 
     def close(self) -> None:
         pass
-
-
-def open_trackers(recipe: Recipe, rundir: RunDir) -> list[Any]:
-    """The trackers of `logging.report_to`. Raises FtuiError when one is not installed."""
-    packages = {
-        "tensorboard": ("tensorboard", _TensorBoard),
-        "wandb": ("wandb", _Wandb),
-        "mlflow": ("mlflow", _Mlflow),
-    }
-    for name in recipe.logging.report_to:
-        if importlib.util.find_spec(packages[name][0]) is None:
-            raise FtuiError(
-                f"{name} is not installed", f"`pip install {name}`, or leave it out", "logging.report_to"
-            )
-    return [packages[name][1](recipe, rundir) for name in recipe.logging.report_to]
-
-
-class _TensorBoard:
-    def __init__(self, recipe: Recipe, rundir: RunDir) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self._writer = SummaryWriter(str(rundir.path / "tensorboard"))
-        self._writer.add_text("recipe", f"    {recipe.to_toml()}".replace("\n", "\n    "))
-
-    def log(self, step: int, numbers: dict[str, float]) -> None:
-        for name, value in numbers.items():
-            if name not in ("step", "steps"):
-                self._writer.add_scalar(name, value, step)
-
-    def close(self) -> None:
-        self._writer.close()
-
-
-class _Wandb:
-    def __init__(self, recipe: Recipe, rundir: RunDir) -> None:
-        import wandb
-
-        self._run = wandb.init(
-            project=os.environ.get("WANDB_PROJECT", "ftui"),
-            name=rundir.id,
-            id=rundir.id,
-            resume="allow",
-            dir=str(rundir.path),
-            config=recipe.model_dump(mode="json"),
-        )
-
-    def log(self, step: int, numbers: dict[str, float]) -> None:
-        self._run.log(numbers, step=step)
-
-    def close(self) -> None:
-        self._run.finish()
-
-
-class _Mlflow:
-    def __init__(self, recipe: Recipe, rundir: RunDir) -> None:
-        import mlflow
-
-        self._mlflow = mlflow
-        mlflow.start_run(run_name=rundir.id)
-        values = recipe.model_dump(mode="json")
-        flat = {
-            f"{s}.{n}": v for s, part in values.items() if isinstance(part, dict) for n, v in part.items()
-        }
-        mlflow.log_params({name: str(value)[:500] for name, value in flat.items()})
-
-    def log(self, step: int, numbers: dict[str, float]) -> None:
-        self._mlflow.log_metrics(numbers, step=step)
-
-    def close(self) -> None:
-        self._mlflow.end_run()

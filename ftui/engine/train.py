@@ -22,8 +22,9 @@ from ftui.core.text import one_line
 from ftui.engine import setup
 from ftui.engine.device import find_device
 from ftui.engine.loop import Training
-from ftui.engine.ranks import Ranks, is_worker
-from ftui.engine.telemetry import Control, Reporter, Silent, StopRequested, open_trackers
+from ftui.engine.ranks import Ranks, is_lost_peer, is_worker
+from ftui.engine.telemetry import Control, Reporter, Silent, StopRequested
+from ftui.engine.trackers import open_trackers
 from ftui.engine.workers import gather
 from ftui.runs.rundir import EXIT_FAILED, EXIT_FINISHED, EXIT_STOPPED, EventWriter, RunDir
 
@@ -40,7 +41,9 @@ def run(rundir: RunDir, reporter: Reporter, control: Control) -> int:
         step = training.progress.step if training else 0
         reporter.show(stage=outcome)
         reporter.close()
-        reporter.emit("end", outcome=outcome, step=step, message=message, hint=hint, adapter=adapter)
+        made = training.adapter_step if training and adapter else None
+        told = {"message": message, "hint": hint, "adapter": adapter, "adapter_step": made}
+        reporter.emit("end", outcome=outcome, step=step, **told)
 
     def give_up(reason: str) -> None:
         end("failed", reason, _RESUME.format(rundir.id))
@@ -70,6 +73,8 @@ def run(rundir: RunDir, reporter: Reporter, control: Control) -> int:
     except Exception as error:  # noqa: BLE001 - the last line of defence: the run must say why it ended
         if workers and (lost := workers.lost()):
             end("failed", lost, _RESUME.format(rundir.id))
+        elif is_lost_peer(error):
+            end("failed", "another process of the run has ended", _RESUME.format(rundir.id))
         else:
             traceback.print_exc()
             end("failed", one_line(f"{type(error).__name__}: {error}", 300), "the traceback is in out.log")

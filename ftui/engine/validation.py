@@ -10,8 +10,11 @@ import numpy as np
 import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
+from ftui.core.errors import FtuiError
+from ftui.core.example import Message
 from ftui.engine.objectives import Micro, Whole, unit_lengths
 from ftui.engine.pack import by_capacity, collate
+from ftui.engine.template import ChatTemplate, Unrenderable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -77,33 +80,41 @@ def evaluation(figures: dict[str, float], counts: dict[str, float], seconds: flo
     return {**named, "eval_tokens": int(counts["tokens"]), "eval_seconds": seconds}
 
 
+def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
+    """`prompt` as a user's message, the reply to come next. Raises FtuiError where the chat template refuses."""
+    if not tokenizer.chat_template:
+        ids = tokenizer(prompt)["input_ids"]
+    else:
+        template = ChatTemplate(tokenizer)
+        try:
+            text = template.render(*template.turns([Message("user", prompt)], ""), prompt=True)
+        except Unrenderable as reason:
+            raise FtuiError(
+                str(reason), "ask in another way, or leave it out", "evaluation.prompts"
+            ) from None
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if not ids:
+        raise FtuiError("an empty prompt cannot be answered", "leave it out", "evaluation.prompts")
+    return list(ids)
+
+
 def answer(
     model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
-    prompt: str,
+    prompt: list[int],
     *,
     max_new_tokens: int,
     autocast: Callable[[], Any],
     tell: Callable[[], None],
 ) -> str:
-    """The most likely reply to `prompt` as a user's message. What `tell`, called at every token,
-    raises ends it."""
-    if tokenizer.chat_template:
-        inputs = tokenizer.apply_chat_template(
-            [{"role": "user", "content": prompt}],
-            add_generation_prompt=True,
-            return_tensors="pt",
-            return_dict=True,
-        )
-    else:
-        inputs = tokenizer(prompt, return_tensors="pt")
-    inputs = {
-        name: inputs[name].to(next(model.parameters()).device) for name in ("input_ids", "attention_mask")
-    }
+    """The most likely reply to `prompt`, made by `prompt_ids`. What `tell`, called at every token, raises
+    ends it."""
+    ids = torch.tensor([prompt], device=next(model.parameters()).device)
     watch = _Watch(tell)
     with evaluating(model), autocast():
         output = model.generate(
-            **inputs,
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
             max_new_tokens=max_new_tokens,
             do_sample=False,
             temperature=None,
@@ -115,7 +126,7 @@ def answer(
         )
     if watch.raised is not None:
         raise watch.raised
-    return str(tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)).strip()
+    return str(tokenizer.decode(output[0, len(prompt) :], skip_special_tokens=True)).strip()
 
 
 class _Watch(StoppingCriteria):

@@ -64,7 +64,7 @@ def token_view(example: Example, encoder: Encoder) -> dict[str, Any]:
         if example.label is False:  # refused for what it teaches: its tokens can be looked at all the same
             view = token_view(dataclasses.replace(example, label=None), encoder)
             for token in view["tokens"]:
-                token["trained"] = False
+                token["trained"], token["weight"] = False, 0.0
             return {**view, **nothing}
         return _no_view(rendered)
     ((ids, offsets),) = encoder.tokenise([rendered])
@@ -84,6 +84,7 @@ def token_view(example: Example, encoder: Encoder) -> dict[str, Any]:
                 "id": id_,
                 "text": text,
                 "trained": bool(not kept.dropped and not cut and kept.weights[n]),
+                "weight": kept.weights[n] if not kept.dropped and not cut else 0.0,
                 "role": roles[n] if n < len(roles) else (roles[-1] if roles else ""),
                 "special": id_ in encoder.special,
                 "truncated": cut,

@@ -37,7 +37,7 @@ class Token:
     """One token. text is as it came: sanitize it before it reaches a terminal.
 
     role: whose words it holds, "template" for what the chat template wrote, "text" in raw text.
-    truncated: beyond the longest length, so training never sees it.
+    truncated: beyond the longest length, so training never sees it. weight: what it counts in the loss.
     """
 
     id: int
@@ -46,6 +46,7 @@ class Token:
     role: str
     special: bool
     truncated: bool
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +255,7 @@ def _to_xray(reply: dict[str, Any]) -> Xray:
             role=token["role"],
             special=token["special"],
             truncated=token["truncated"],
+            weight=token["weight"],
         )
         for token in reply["tokens"]
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,16 @@ class RecipeFacts:
         problems = []
         if self.data.problem:
             problems.append(Finding("data.train", "error", self.data.problem, self.data.hint))
+        problems += [
+            Finding(
+                "logging.report_to",
+                "error",
+                f"{name} is not installed",
+                f"`pip install {name}`, or leave it out",
+            )
+            for name in recipe.logging.report_to
+            if find_spec(name) is None
+        ]
         needed = None
         if self.base.geometry is not None:
             try:

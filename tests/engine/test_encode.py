@@ -98,6 +98,29 @@ def test_a_turn_of_weight_zero_is_context_and_other_weights_count():
     assert "b" in trained(whole)
 
 
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf"), 1e-9, 1e9])
+def test_a_loss_weight_that_cannot_be_is_refused_by_name(weight):
+    refused = encode(chat(user("a"), assistant("b", weight=weight)), TOKENIZER)
+    assert refused.dropped.startswith("turn 2 has a loss weight of")
+
+
+def test_context_that_the_template_leaves_out_is_said():
+    forgetful = CHATML.replace("{% for message in messages %}", "{% for message in messages[1:] %}")
+    example = chat(
+        Message("system", "be brief"),
+        user("hello"),
+        assistant("hi", reasoning="they greet"),
+        tools=json.dumps([{"type": "function", "function": {"name": "find", "parameters": {}}}]),
+    )
+    warnings = encode(example, tokenizer_with(forgetful)).warnings
+    assert [warning.removeprefix("the chat template leaves out or rewrites ") for warning in warnings] == [
+        "a system message",
+        "the tools on offer",
+        "the thinking before the reply",
+    ]
+    assert not encode(chat(user("hello"), assistant("hi")), TOKENIZER).warnings
+
+
 @pytest.mark.parametrize(
     ("example", "train_on"),
     [

@@ -52,6 +52,15 @@ def test_it_agrees_with_the_closed_form_where_that_knows_the_architecture(here, 
     assert counted.allocated == pytest.approx(formula.allocated, rel=0.08)
 
 
+def test_experts_are_counted_as_the_closed_form_has_them(here):
+    config = {**LLAMA, "model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2}
+    counted = exact_estimate(recipe(), config, GPU, layers=6)
+    formula = estimate(recipe(), read_geometry(config), GPU)
+    assert counted.weights == pytest.approx(formula.weights, rel=0.01)
+    assert counted.quantized == pytest.approx(formula.quantized, rel=0.01)
+    assert counted.allocated == pytest.approx(formula.allocated, rel=0.25)
+
+
 @pytest.mark.parametrize("family", OTHERS)
 def test_every_architecture_is_counted(here, family):
     counted = exact_estimate(recipe(), {"model_type": family, **OTHERS[family]}, GPU)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
-from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    CohereConfig,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GraniteConfig,
+    PhiConfig,
+)
 
 from ftui.engine import loss as module
-from ftui.engine.loss import FrozenHeadLoss, has_frozen_head
+from ftui.engine.layout import Layout, choose_loss
+from ftui.engine.loss import FrozenHeadLoss, has_frozen_head, stock_loss, tiled_loss
+from ftui.engine.pack import collate
 
 torch.set_num_threads(1)
 
@@ -71,3 +81,34 @@ def test_heads_that_train_or_cap_their_logits_are_left_to_the_model(tiny):
     capped = Gemma2ForCausalLM(config).requires_grad_(False)
     assert config.final_logit_softcapping
     assert not has_frozen_head(capped)
+
+
+TINY = {
+    "vocab_size": 64, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2,
+    "num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (CohereConfig(**TINY, logit_scale=0.0625), stock_loss),
+        (GraniteConfig(**TINY, logits_scaling=8.0), stock_loss),
+        (GraniteConfig(**TINY, logits_scaling=1.0), tiled_loss),
+        (PhiConfig(**TINY), tiled_loss),  # its head has a bias
+    ],
+    ids=["cohere", "granite", "granite without a scale", "phi"],
+)
+def test_the_loss_that_is_chosen_is_the_models_own(config, expected):
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config).requires_grad_(False)
+    for parameter in model.get_output_embeddings().parameters():
+        parameter.data.normal_()
+    layout = Layout("sdpa", flat=False)
+    assert choose_loss(model, layout, lambda: torch.autocast("cpu", enabled=False)) is expected
+    ids = np.arange(3, 40, dtype=np.int32)
+    batch = collate([(ids, np.ones(len(ids), np.float32))], padded=True)
+    with torch.no_grad():
+        own = model(input_ids=batch.input_ids, labels=batch.input_ids).loss
+        ours = expected(model, batch, layout.arguments(batch), 1 / (len(ids) - 1)).loss
+    assert float(ours) == pytest.approx(float(own), rel=1e-5)

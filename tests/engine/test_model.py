@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import pytest
 import torch
 from peft import PeftModel
@@ -17,12 +20,14 @@ from transformers import (
     Phi3Config,
     Qwen2Config,
     Qwen3Config,
+    dynamic_module_utils,
 )
 
 from ftui.core.errors import FtuiError
 from ftui.core.recipe import parse_recipe
 from ftui.engine.adapter import attach, save_adapter, trainable
 from ftui.engine.device import find_device
+from ftui.engine.experts import unpack_experts
 from ftui.engine.layout import attentions, choose_layout, choose_loss, load_with
 from ftui.engine.loss import stock_loss, tiled_loss
 from ftui.engine.model import checkpoint_layers, choose_formats, count, layers, load_model, unquantized
@@ -121,20 +126,57 @@ def test_every_family_trains_in_four_bits_and_its_adapter_reloads_to_the_same_lo
 
 
 def test_what_is_quantized_is_counted_and_what_is_not_is_named(tmp_path):
-    wanted = recipe(quantization={"bits": 4})
     shares, left = {}, {}
     for family in ("llama 3", "falcon", "mixtral"):
         torch.manual_seed(0)
         AutoModelForCausalLM.from_config(FAMILIES[family]).save_pretrained(tmp_path / family)
-        model = load(tmp_path / family, wanted)
-        shares[family], left[family] = count(model).quantized_fraction, unquantized(model)
-    assert shares["llama 3"] > 0.5
-    assert shares["falcon"] > 0.5  # its own linear class, which the loader passes over
-    assert not left["llama 3"]
-    assert not left["falcon"]
-    assert any(
-        "Experts" in name for name in left["mixtral"]
-    )  # fused experts stay in 16 bits, and that is said
+        for bits in (4, 8):
+            model = load(tmp_path / family, recipe(quantization={"bits": bits}))
+            shares[family, bits], left[family, bits] = count(model).quantized_fraction, unquantized(model)
+    for family in ("llama 3", "falcon"):  # falcon: its own linear class, which the loader passes over
+        for bits in (4, 8):
+            assert shares[family, bits] > 0.5
+            assert not left[family, bits]
+    assert shares["mixtral", 4] > 0.7
+    assert set(left["mixtral", 4]) == {"MixtralTopKRouter"}
+    assert "MixtralExperts" in left["mixtral", 8]  # fused experts stay in 16 bits, and that is said
+
+
+def test_experts_in_four_bits_give_exact_gradients_and_are_not_kept_unpacked(tmp_path):
+    wanted = recipe(quantization={"bits": 4})
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(FAMILIES["mixtral"]).save_pretrained(tmp_path / "base")
+    base = load(tmp_path / "base", wanted)
+    model = attach(base, wanted, tmp_path / "start")
+    parameters = list(trainable(model).values())
+    layout = layout_for(base, wanted)
+    batch = collate(documents([20, 12, 31]), padded=not layout.flat)
+
+    def gradients():
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda one: kept.append(one.shape) or one, lambda one: one
+        ):
+            result = tiled_loss(base, batch, layout.arguments(batch), 0.02)
+        result.loss.backward()
+        found = torch.cat([parameter.grad.flatten() for parameter in parameters])
+        for parameter in parameters:
+            parameter.grad = None
+        return found, any(len(shape) == 3 and shape[0] == 2 for shape in kept)  # two experts
+
+    config = model.peft_config["default"]  # what it says is what is trained, for whoever loads it
+    assert config.target_parameters == ["gate.weight"]
+    assert not any("experts" in name for name in trainable(model))
+    packed, kept = gradients()
+    assert packed.norm() > 0
+    assert not kept
+    checkpoint_layers(base, 1)
+    assert torch.equal(gradients()[0], packed)
+    unpack_experts(base)
+    assert count(base).quantized_fraction < 0.3
+    plain, kept = gradients()
+    assert torch.equal(plain, packed)
+    assert kept
 
 
 def test_a_four_bit_weight_counts_as_the_weights_it_stands_for(tiny):
@@ -221,3 +263,38 @@ def test_pickled_weights_are_never_loaded(tiny, tmp_path):
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(FtuiError, match="cannot load the model"):
         load(tmp_path, recipe(quantization={"bits": 16}))
+
+
+def test_a_models_own_code_runs_only_if_the_recipe_trusts_it(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
+    shutil.copytree(tiny, tmp_path / "own")
+    ran = tmp_path / "ran"
+    code = f"open({str(ran)!r}, 'w').close()\nfrom transformers import LlamaConfig as Own, LlamaForCausalLM as Model\n"
+    code += "class OwnConfig(Own):\n    model_type = 'own'\nclass OwnModel(Model):\n    config_class = OwnConfig\n"
+    (tmp_path / "own" / "own.py").write_text(code)
+    path = tmp_path / "own" / "config.json"
+    config = json.loads(path.read_text()) | {
+        "model_type": "own",
+        "auto_map": {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnModel"},
+    }
+    path.write_text(json.dumps(config))
+    with pytest.raises(FtuiError, match="cannot load the model") as caught:
+        load(tmp_path / "own", recipe(quantization={"bits": 16}))
+    assert "model.trust_remote_code" in caught.value.hint
+    assert not ran.exists()
+    trusting = recipe(quantization={"bits": 16}, model={"dtype": "float32", "trust_remote_code": True})
+    assert type(load(tmp_path / "own", trusting)).__name__ == "OwnModel"
+    assert ran.exists()
+
+
+@pytest.mark.parametrize("adapter", [{"dropout": 0.1}, {"method": "dora"}, {"method": "pissa"}])
+@pytest.mark.parametrize("bits", [4, 16])
+def test_what_cannot_adapt_experts_is_refused_in_a_line(bits, adapter, tmp_path):
+    AutoModelForCausalLM.from_config(FAMILIES["mixtral"]).save_pretrained(tmp_path / "base")
+    wanted = recipe(quantization={"bits": bits}, adapter=adapter)
+    with pytest.raises(FtuiError) as caught:
+        attach(load(tmp_path / "base", wanted), wanted, tmp_path / "start")
+    assert caught.value.where.startswith("adapter")
+    assert "lora" in caught.value.hint
+    named = recipe(quantization={"bits": bits}, adapter={**adapter, "targets": ["q_proj", "v_proj"]})
+    attach(load(tmp_path / "base", named), named, tmp_path / "named-start")

@@ -18,9 +18,13 @@ torch.set_num_threads(1)
 
 
 def documents(lengths, seed=0):
+    """Token ids with loss weights of 0, 1 and between."""
     random = np.random.default_rng(seed)
     return [
-        (random.integers(0, 384, length).astype(np.int32), (random.random(length) < 0.6).astype(np.float32))
+        (
+            random.integers(0, 384, length).astype(np.int32),
+            random.choice([0.0, 0.25, 1.0, 1.0], length).astype(np.float32),
+        )
         for length in lengths
     ]
 
@@ -51,6 +55,7 @@ def test_an_epoch_trains_every_document_once_in_an_order_that_the_seed_decides(
         numbers = range(epoch * steps.per_epoch, (epoch + 1) * steps.per_epoch)
         seen = [document for step in numbers for sequence in steps.sequences(step) for document in sequence]
         assert sorted(seen) == list(range(rows))
+        assert all(steps.sequences(step) for step in numbers)
     assert Steps(order).sequences(steps.per_epoch) == steps.sequences(steps.per_epoch)
 
 
@@ -113,3 +118,9 @@ def test_every_layout_gives_the_loss_and_gradients_of_documents_alone(tiny, loss
         value, gradient = run(layout, [chosen])
         assert value == pytest.approx(expected_loss, rel=1e-5)
         assert float((gradient - expected).norm()) <= 1e-5 * float(expected.norm())
+
+
+def test_a_trial_takes_the_longest_first():
+    lengths = np.array([3, 9, 5, 7, 9, 2])
+    order = Order(lengths, batch_size=2, longest_first=True)
+    assert [lengths[documents].sum() for documents in order.epoch(0)] == [9, 9, 7, 5, 3, 2]

@@ -146,3 +146,23 @@ def test_torchrun_starts_them_as_well(tiny, tmp_path):
     assert done.returncode == 0, done.stderr
     assert len(losses(run)) == 2
     assert events(run, "plan")[0]["processes"] == 2
+
+
+def test_under_torchrun_a_worker_that_dies_ends_the_run_in_words(tiny, tmp_path):
+    values = {"training": {"max_steps": 100_000}, "evaluation": {"every": 0}, "data": {"packing": True}}
+    run = make_run(tmp_path, tiny, values)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    with run.log_path.open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "-m", "ftui.engine.train", str(run.path)],
+            env=os.environ | {"HF_HUB_OFFLINE": "1"},
+            stdout=log,
+            stderr=log,
+        )
+    wait_for(lambda: losses(run), process, run)
+    (worker,) = (one for one in workers_of(process.pid) if one.environ().get("RANK") == "1")
+    worker.kill()
+    assert process.wait(60) != 0
+    (end,) = events(run, "end")
+    assert (end["outcome"], end["message"]) == ("failed", "another process of the run has ended")
+    assert "resume" in end["hint"]

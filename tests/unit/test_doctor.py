@@ -36,7 +36,7 @@ def run(losses: list[float], total: int = 0, evals: dict[int, float] | None = No
         "step_time": [1.0] * count,
         "tokens_per_second": [2000.0 + 10 * (n % 5) for n in range(count)],
     }
-    others = {name: columns.pop(name) for name in list(columns) if name in (*steps, "data_time")}
+    others = {name: columns.pop(name) for name in list(columns) if name in (*steps, "data_time", "overflows")}
     told = {"step": list(map(float, evals)), "eval_loss": list(evals.values())} if evals else {}
     return Vitals(
         steps={**steps, **others}, evals=told, total_steps=total or 2 * count, silence=1.0, **columns
@@ -115,6 +115,13 @@ def test_every_check_has_its_cases():
     assert CASES.keys() == CHECKS.keys()
 
 
+def test_a_float16_overflow_is_no_alarm_but_the_same_gradient_elsewhere_is():
+    norms = [math.inf, math.inf, *[1.0 + 0.1 * (n % 3) for n in range(198)]]
+    overflowed = run(HEALTHY, grad_norm=norms, overflows=[1.0, 1.0, *[0.0] * 198])
+    assert "not-a-number" not in alarms(overflowed)
+    assert "not-a-number" in alarms(run(HEALTHY, grad_norm=norms))
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_wrong_is_said_once_with_what_to_do(name):
     found = [alarm for alarm in examine(CASES[name][0]).alarms if alarm.check == name]
@@ -169,6 +176,36 @@ def test_what_could_not_be_checked_is_listed_with_the_reason():
 
 def test_an_ended_run_is_not_stalled():
     assert not alarms(Vitals(steps=run(HEALTHY).steps, active=False, silence=1e6))
+
+
+def test_a_loss_that_stays_is_put_down_to_the_learning_rate_there_is():
+    flat = [4.0 + random.Random(1).gauss(0, 0.1) for _ in range(120)]
+    (usual,) = [alarm for alarm in examine(run(flat)).alarms if alarm.check == "no-progress"]
+    assert usual.hint.startswith("raise")
+    assert usual.change.factor == 3.0
+    (high,) = [
+        alarm
+        for alarm in examine(run(flat, learning_rate=[0.5] * 120)).alarms
+        if alarm.check == "no-progress"
+    ]
+    assert high.hint.startswith("lower the learning rate, 0.5")
+    assert 0.5 * high.change.factor == pytest.approx(2e-4)
+
+
+def test_a_run_that_learned_and_lost_it_has_diverged_and_nothing_else():
+    losses = [*falling(100), *[4.0 + 0.1 * (n % 3) for n in range(20)]]
+    assert alarms(run(losses)) == {"divergence"}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_one_key_would_change_is_a_field_of_the_recipe(name):
+    from ftui.core.recipe import known_field
+
+    for alarm in examine(CASES[name][0]).alarms:
+        if alarm.action == "recipe":
+            assert alarm.change is not None
+        if alarm.change is not None:
+            assert known_field(alarm.change.field)
 
 
 def test_the_gravest_comes_first():

@@ -65,8 +65,8 @@ VIEW = {
     "event": "finished", "trained": 1, "total": 2, "truncated": 0, "eos_trained": True, "dropped": "",
     "warnings": ["careful"],
     "tokens": [
-        {"id": 7, "text": "q", "trained": False, "role": "user", "special": False, "truncated": False},
-        {"id": 8, "text": "a", "trained": True, "role": "assistant", "special": True, "truncated": False},
+        {"id": 7, "text": "q", "trained": False, "role": "user", "special": False, "truncated": False, "weight": 0.0},
+        {"id": 8, "text": "a", "trained": True, "role": "assistant", "special": True, "truncated": False, "weight": 0.5},
     ],
 }  # fmt: skip
 made: list[Answering] = []
@@ -103,8 +103,8 @@ def test_an_xray_comes_back_as_frozen_values():
     with Encoder() as encoder:
         seen = encoder.xray(EXAMPLE, "m", train_on="last", max_length=9, revision="abc")
     assert seen.tokens == (
-        Token(7, "q", False, "user", False, False),
-        Token(8, "a", True, "assistant", True, False),
+        Token(7, "q", False, "user", False, False, 0.0),
+        Token(8, "a", True, "assistant", True, False, 0.5),
     )
     assert (seen.trained, seen.total, seen.truncated, seen.eos_trained) == (1, 2, 0, True)
     assert seen.warnings == ("careful",)

@@ -130,12 +130,17 @@ def test_the_demo_needs_about_two_gigabytes_of_a_laptop():
     assert needed.total < 3.5e9
 
 
-def test_fused_experts_stay_unquantized_and_it_is_said():
+def test_fused_experts_are_packed_in_four_bits_and_where_they_are_not_it_is_said():
     mixtral = {**MISTRAL, "model_type": "mixtral", "num_local_experts": 8, "num_experts_per_tok": 2}
-    needed = of(mixtral)
-    assert needed.quantized < 0.1
-    assert "experts" in needed.notes[0]
+    needed, eight = of(mixtral), of(mixtral, quantization__bits=8)
     assert needed.parameters == pytest.approx(46.7e9, rel=0.01)
+    assert needed.quantized > 0.98
+    assert "not adapted" in needed.notes[0]
+    assert needed.weights < 28e9
+    assert needed.overhead > 2.8e9  # a layer's experts, unpacked
+    assert eight.quantized < 0.1
+    assert "experts" in eight.notes[0]
+    assert eight.weights > 85e9
 
 
 @pytest.mark.parametrize(

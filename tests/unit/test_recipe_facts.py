@@ -10,6 +10,7 @@ from ftui.core.geometry import DEMO
 from ftui.core.hardware import Hardware
 from ftui.core.lint import lint
 from ftui.core.recipe import Recipe
+from ftui.runs import recipe_facts
 from ftui.runs.base_model import find_base
 from ftui.runs.recipe_facts import gather, on_memory, this_machine
 from ftui.runs.workspace import Workspace
@@ -117,3 +118,11 @@ def test_this_machine_is_described_without_a_driver():
 def test_a_gpu_one_does_not_have_can_be_asked_about():
     other = on_memory(CPU, 24 * 10**9)
     assert (other.device, other.memory) == ("cuda", 24 * 10**9)
+
+
+def test_a_tracker_that_is_not_installed_is_an_error_before_the_run(workspace, monkeypatch):
+    monkeypatch.setattr(recipe_facts, "find_spec", lambda name: None if name == "mlflow" else object())
+    recipe = write_rows(workspace).with_values({"logging.report_to": ["tensorboard", "mlflow"]})
+    found = lint(recipe, gather(recipe, workspace, machine=CPU).facts(recipe))
+    (finding,) = (one for one in found if one.field == "logging.report_to")
+    assert (finding.severity, finding.message) == ("error", "mlflow is not installed")

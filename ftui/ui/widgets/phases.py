@@ -15,7 +15,9 @@ from ftui.ui.widgets import figures
 from ftui.ui.widgets.captions import set_title
 
 if TYPE_CHECKING:
-    from ftui.ui.run_reader import RunView, Stage
+    from ftui.runs.stages import Stage
+    from ftui.runs.state import RunSummary
+    from ftui.ui.run_reader import RunView
     from ftui.ui.themes import Palette
 
 _WORDS = {
@@ -42,7 +44,8 @@ class Phases(Widget):
 
     def show(self, view: RunView) -> None:
         self._view = view
-        set_title(self, view.run.state if view.run.state in figures.ACTIVE else "ended before the first step")
+        early = view.run.state in (*figures.ACTIVE, "queued")
+        set_title(self, view.run.state if early else "ended before the first step")
         if self._text().markup != self._shown:
             self.refresh()
 
@@ -61,6 +64,8 @@ class Phases(Widget):
             if not view.stages:
                 lines.append(Text(view.run.stage or "starting the trainer", dim))
             lines += [Text(""), Text(fact, dim)] if (fact := _facts(view)) else []
+        elif view.run.state == "queued":
+            lines = _waiting(view.run, colors, plain)
         else:
             glyph, meaning = figures.mark(view.run.state, plain=plain)
             style = Style(color=getattr(colors, meaning), bold=True)
@@ -97,6 +102,25 @@ class Phases(Widget):
         return line
 
 
+def _waiting(run: RunSummary, colors: Palette, plain: bool) -> list[Text]:
+    """A run's place in the queue, what it waits for, and what can be done about it."""
+    dim, key = Style(color=colors.dim), Style(color=colors.accent, bold=True)
+    glyph, _ = figures.mark("queued", plain=plain)
+    place = "next" if run.position == 1 else f"number {run.position}" if run.position else "waiting"
+    about = Text.assemble((f"{glyph} {place} in the queue", Style(color=colors.foreground, bold=True)))
+    words = [one_line(text, 400) for text in (run.reason, run.hint) if text]
+    keys = [
+        Text.assemble((f"  {name:<5}", key), (does, dim))
+        for name, does in (
+            ("R", "start it now"),
+            ("[ ]", "earlier, later"),
+            ("q", "pause the queue, go on"),
+            ("del", "take it out; u brings it back"),
+        )
+    ]
+    return [about, *(Text(f"  {line}", dim) for line in words), Text(""), *keys]
+
+
 def _amount(stage: Stage) -> str:
     if stage.unit in ("bytes", "B"):
         return f"{figures.size_of(stage.done)} of {figures.size_of(stage.total)}"
@@ -115,4 +139,7 @@ def _facts(view: RunView) -> str:
         parts.append(f"{tokens:,} tokens{share}")
     if isinstance(trainable := model.get("trainable_parameters"), int):
         parts.append(f"{figures.rate(trainable)} trainable parameters")
+    packed = model.get("quantized_fraction")
+    if isinstance(packed, float) and packed:
+        parts.append(f"{packed:.0%} of the frozen ones quantized")
     return " · ".join(parts)

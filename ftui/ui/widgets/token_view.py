@@ -32,7 +32,10 @@ def why(token: Token, seen: Xray, first: bool, max_length: int) -> str:
     if token.truncated:
         return f"beyond max_length {max_length:,}: training never sees it"
     if token.trained:
-        return "trained: the model learns to end here" if token.special else "trained: learned word by word"
+        counts = "" if token.weight == 1 else f", counting {token.weight:g} times"
+        return (
+            f"trained{counts}: {'the model learns to end here' if token.special else 'learned word by word'}"
+        )
     if seen.dropped:
         return f"not trained: {one_line(seen.dropped, 100)}"
     if token.special or token.role == "template":
