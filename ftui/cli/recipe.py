@@ -11,6 +11,7 @@ import click
 from ftui.cli.output import emit, example, json_option
 from ftui.cli.recipe_import import import_
 from ftui.cli.recipe_text import estimate_dict, estimate_text, explained, explained_text, findings_text, safe
+from ftui.cli.recipe_try import try_
 from ftui.cli.workspaces import workspace_option
 from ftui.core.errors import FtuiError
 from ftui.core.recipe import (
@@ -237,6 +238,7 @@ def estimate(recipe: str, gpu_memory: str | None, exact: bool, directory: Path |
 
 
 command.add_command(import_)
+command.add_command(try_)
 
 
 def _workspace(directory: Path | None) -> Workspace:

@@ -11,7 +11,7 @@ from ftui.core.errors import FtuiError
 from ftui.core.recipe import Recipe, fields
 from ftui.core.text import one_line
 from ftui.ui import recipe_desk as desk
-from ftui.ui.screens.recipe_files import RecipeFiles
+from ftui.ui.screens.recipe_trying import RecipeTrying
 from ftui.ui.widgets.field_list import FieldList
 from ftui.ui.widgets.findings_list import FindingsList
 from ftui.ui.widgets.prompt_line import PromptLine
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ftui.core.findings import Finding
 
 
-class RecipeEditing(RecipeFiles):
+class RecipeEditing(RecipeTrying):
     """What a person does to the fields. The pane itself is `screens.recipe.RecipeScreen`."""
 
     BINDINGS: ClassVar[list[Any]] = [
@@ -146,7 +146,7 @@ class RecipeEditing(RecipeFiles):
         if finding.fix:
             self._apply(finding)
         elif finding.field in self.query_one(FieldList).fields:
-            self._to_form(finding.field)
+            self.to_form(finding.field)
 
     def action_fix(self) -> None:
         finding = self.query_one(FindingsList).first_fix
@@ -168,7 +168,7 @@ class RecipeEditing(RecipeFiles):
         names = self.draft.undo()
         self.show_draft()
         if len(names) == 1:
-            self._to_form(names[0])
+            self.to_form(names[0])
 
     def action_all(self) -> None:
         self.everything = not self.everything
@@ -189,15 +189,15 @@ class RecipeEditing(RecipeFiles):
     def _glance_at(self, typed: str) -> None:
         """While a name is typed: the first field in sight that fits."""
         if found := _named(typed, self.query_one(FieldList).fields):
-            self._to_form(found, focus=False)
+            self.to_form(found, focus=False)
 
     def _go_to(self, typed: str) -> None:
         if found := _named(typed, self.query_one(FieldList).fields) or _named(typed, list(fields())):
-            self._to_form(found)
+            self.to_form(found)
         elif typed.strip():
             self.say(f"no field is called {one_line(typed, 40)}")
 
-    def _to_form(self, field: str, *, focus: bool = True) -> None:
+    def to_form(self, field: str, *, focus: bool = True) -> None:
         """Puts the cursor on a field, shown or not so far."""
         form = self.query_one(FieldList)
         if field not in form.fields:

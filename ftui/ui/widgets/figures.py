@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+
+from ftui.core.duration import show_duration
 
 GIB = 1024**3
 Writer = Callable[[float | None], str]
@@ -27,10 +29,14 @@ ACTIVE = ("starting", "running", "stopping", "stalled")
 
 
 def ascii_only() -> bool:
-    """Whether the terminal is too poor for braille and marks: $FTUI_ASCII, else by $TERM."""
+    """Whether the terminal is too poor for braille and marks: $FTUI_ASCII, else by $TERM and the locale."""
     if wish := os.environ.get("FTUI_ASCII", ""):
         return wish not in ("0", "no", "off")
-    return os.environ.get("TERM", "") in ("dumb", "linux", "vt100", "vt220")
+    if os.environ.get("TERM", "") in ("dumb", "linux", "vt100", "vt220"):
+        return True
+    locale = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_CTYPE", "LANG"))), "")
+    codeset = locale.partition(".")[2].partition("@")[0]
+    return bool(codeset) and codeset.lower().replace("-", "") != "utf8"
 
 
 def mark(state: str, *, plain: bool = False) -> tuple[str, str]:
@@ -87,14 +93,7 @@ def duration(seconds: float | None) -> str:
     """42s, 6m12s, 3h05m, 2d04h."""
     if seconds is None or not math.isfinite(seconds):
         return "–"
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    if whole < 86400:
-        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
+    return show_duration(seconds)
 
 
 def gib(size: float | None) -> str:
@@ -126,6 +125,15 @@ def when(then: float | None, now: float) -> str:
     if days == 1:
         return "yesterday"
     return moment.strftime("%A") if days < 7 else f"{moment.day} {moment:%b}"
+
+
+def finishing(seconds: float | None) -> str:
+    """When something that takes `seconds` more will be done: "14:22", another day "Tue 14:22"; "" unknown."""
+    if seconds is None or not 0 <= seconds < 366 * 86400:
+        return ""
+    now = datetime.now()
+    then = now + timedelta(seconds=seconds)
+    return then.strftime("%H:%M" if then.date() == now.date() else "%a %H:%M")
 
 
 def bar(share: float, width: int, *, plain: bool = False) -> tuple[str, str]:
