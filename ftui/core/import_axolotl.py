@@ -17,14 +17,14 @@ from ftui.core.import_shared import (
     plain_name,
     trackers,
 )
-from ftui.core.recipe_import import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ftui.core.recipe_import import Imported
+    from ftui.core.recipe_import import Reading
 
-_NEEDLESS = frozenset(
+
+NEEDLESS = frozenset(
     (
         "strict", "model_type", "tokenizer_type", "base_model_config", "tokenizer_config", "is_llama_derived_model",
         "is_mistral_derived_model", "pad_to_sequence_len", "eval_sample_packing", "group_by_length",
@@ -38,18 +38,6 @@ _NEEDLESS = frozenset(
     )
 )  # fmt: skip
 _RL = {"dpo": "dpo", "orpo": "orpo", "kto": "kto"}
-
-
-def from_axolotl(document: Mapping[str, Any]) -> Imported:
-    """Raises FtuiError for an `rl` that has no objective here, or a value that makes no sense."""
-    reading = Reading(document)
-    _model(reading)
-    _data(reading)
-    _adapter(reading)
-    _objective(reading)
-    _training(reading)
-    _milestones(reading)
-    return reading.finish("axolotl", _NEEDLESS)
 
 
 def _model(reading: Reading) -> None:
@@ -190,3 +178,6 @@ def _milestones(reading: Reading) -> None:
     }
     values["logging.report_to"] = [name for name, wanted in asked.items() if wanted or name in told]
     values["name"] = plain_name(reading.text("output_dir"))
+
+
+PARTS = (_model, _data, _adapter, _objective, _training, _milestones)

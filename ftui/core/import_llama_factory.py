@@ -5,7 +5,7 @@ Source of names and defaults: LLaMA-Factory's `hparams/*_args.py` and transforme
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ftui.core.errors import FtuiError
 from ftui.core.import_shared import (
@@ -17,15 +17,12 @@ from ftui.core.import_shared import (
     plain_name,
     trackers,
 )
-from ftui.core.recipe_import import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from ftui.core.recipe_import import Imported
+    from ftui.core.recipe_import import Reading
 
 _STAGES = {"pt": "pretrain", "sft": "sft", "dpo": "dpo", "kto": "kto"}
-_NEEDLESS = frozenset(
+NEEDLESS = frozenset(
     (
         "do_train", "do_eval", "overwrite_cache", "overwrite_output_dir", "preprocessing_num_workers",
         "dataloader_num_workers", "plot_loss", "ddp_timeout", "include_num_input_tokens_seen", "use_fast_tokenizer",
@@ -36,18 +33,6 @@ _NEEDLESS = frozenset(
         "gradient_checkpointing_kwargs", "use_reentrant_gc",
     )
 )  # fmt: skip
-
-
-def from_llama_factory(document: Mapping[str, Any], find_data: Callable[[str], str]) -> Imported:
-    """Raises FtuiError for a stage that has no objective here, or a value that makes no sense."""
-    reading = Reading(document)
-    _model(reading)
-    _data(reading, find_data)
-    _adapter(reading)
-    _objective(reading)
-    _training(reading)
-    _milestones(reading)
-    return reading.finish("llama-factory", _NEEDLESS)
 
 
 def _model(reading: Reading) -> None:
@@ -71,17 +56,17 @@ def _model(reading: Reading) -> None:
         reading.remark("template", "the base model's own chat template is used; see model.chat_template")
 
 
-def _data(reading: Reading, find_data: Callable[[str], str]) -> None:
+def _data(reading: Reading) -> None:
     values = reading.values
     named = reading.take("dataset")
     reading.take("dataset_dir")
     names = [str(one).strip() for one in named] if isinstance(named, list) else str(named or "").split(",")
     names = [name.strip() for name in names if name.strip()]
     if names:
-        values["data.train"] = find_data(names[0])
+        values["data.train"] = reading.find_data(names[0])
     if len(names) > 1:
         reading.remark("dataset", f"only the first is taken: join the files ({', '.join(names[1:])})")
-    _validation(reading, find_data)
+    _validation(reading)
     values["data.max_length"] = reading.whole("cutoff_len", default=2048)
     values["data.overlong"] = "truncate"
     packing = reading.take("packing")
@@ -95,11 +80,11 @@ def _data(reading: Reading, find_data: Callable[[str], str]) -> None:
     )
 
 
-def _validation(reading: Reading, find_data: Callable[[str], str]) -> None:
+def _validation(reading: Reading) -> None:
     size = reading.number("val_size", default=0)
     file = reading.text("eval_dataset")
     if file:
-        reading.values["data.validation"] = find_data(file.split(",")[0].strip())
+        reading.values["data.validation"] = reading.find_data(file.split(",")[0].strip())
     elif size >= 1:
         reading.remark("val_size", "a number of examples: 0.1 of them is held back instead")
         reading.values["data.validation"] = 0.1
@@ -169,3 +154,6 @@ def _milestones(reading: Reading) -> None:
     values["logging.report_to"] = trackers(reading, reading.take("report_to"))
     values["name"] = plain_name(reading.text("run_name", "output_dir"))
     reading.take("output_dir")
+
+
+PARTS = (_model, _data, _adapter, _objective, _training, _milestones)

@@ -51,6 +51,7 @@ class Reading:
     """Another trainer's document while its keys are taken one by one."""
 
     document: Mapping[str, Any]
+    find_data: Callable[[str], str]
     values: dict[str, Any] = field(default_factory=dict)
     remarks: list[Remark] = field(default_factory=list)
     _taken: set[str] = field(default_factory=set)
@@ -118,18 +119,20 @@ def import_document(document: Any, find_data: Callable[[str], str] = str) -> Imp
     """A LLaMA-Factory or Axolotl document in ftui's fields.
 
     find_data: turns the name of a dataset into the path of its file. Raises FtuiError for a document of
-    neither kind, or for a value that makes no sense.
+    neither kind, an objective that is not there, or a value that makes no sense.
     """
-    from ftui.core.import_axolotl import from_axolotl
-    from ftui.core.import_llama_factory import from_llama_factory
+    from ftui.core import import_axolotl, import_llama_factory
 
-    if isinstance(document, Mapping):
-        document = {str(key): value for key, value in document.items()}
-        if "model_name_or_path" in document:
-            return from_llama_factory(document, find_data)
-        if "base_model" in document:
-            return from_axolotl(document)
+    known: tuple[tuple[Kind, str, Any], ...] = (
+        ("llama-factory", "model_name_or_path", import_llama_factory),
+        ("axolotl", "base_model", import_axolotl),
+    )
+    for kind, mark, trainer in known:
+        if isinstance(document, Mapping) and mark in document:
+            reading = Reading({str(key): value for key, value in document.items()}, find_data)
+            for take_over in trainer.PARTS:
+                take_over(reading)
+            return reading.finish(kind, trainer.NEEDLESS)
     raise FtuiError(
-        "not a recipe of LLaMA-Factory or Axolotl",
-        "one has `model_name_or_path`, the other `base_model`",
+        "not a recipe of LLaMA-Factory or Axolotl", "one has `model_name_or_path`, the other `base_model`"
     )
