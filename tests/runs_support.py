@@ -13,6 +13,8 @@ from ftui.core.recipe import Recipe, parse_recipe
 from ftui.runs import process
 from ftui.runs.evidence import supervisor_of, trainer_of
 from ftui.runs.launch import launch
+from ftui.runs.queue_files import set_paused
+from ftui.runs.queue_kick import runner_of
 from ftui.runs.rundir import RunDir
 from ftui.runs.state import ENDED, run_state
 from ftui.runs.tail import EventTail
@@ -63,8 +65,8 @@ def events_of(rundir: RunDir) -> list[dict[str, Any]]:
     return EventTail(rundir.events_path).read(100_000)
 
 
-def until_state(rundir: RunDir, *wanted: str) -> str:
-    return until(lambda: state if (state := run_state(rundir)) in wanted else None)
+def until_state(rundir: RunDir, *wanted: str, seconds: float = 30.0) -> str:
+    return until(lambda: state if (state := run_state(rundir)) in wanted else None, seconds)
 
 
 def until_stepping(rundir: RunDir, step: int = 1) -> None:
@@ -92,6 +94,9 @@ def end_everything(workspace: Workspace) -> None:
     """Leaves no process behind, whatever a test did."""
     if not workspace.runs.is_dir():
         return
+    set_paused(workspace, True)  # what ends now must not let the next one start
+    if (runner := runner_of(workspace)) is not None:
+        process.send(runner, signal.SIGKILL)
     for path in workspace.runs.iterdir():
         for stray in list(process.processes_of(path)):
             process.send(stray, signal.SIGKILL)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ftui.cli.output import Progress, emit, example, json_option
-from ftui.cli.runs import open_workspace, workspace_option
+from ftui.cli.workspaces import open_workspace, workspace_option
 from ftui.core.errors import FtuiError
 from ftui.core.text import one_line, sanitize
 
@@ -116,7 +116,11 @@ def command(
     sampling = {"max_new_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p, "seed": seed}
 
     from ftui.runs.clients import EngineClient
+    from ftui.runs.devices import devices_here
+    from ftui.runs.room import training_here
 
+    if run := training_here(devices_here()):
+        click.echo(f"ftui: {run}: both are slower while this model answers", err=True)
     progress = Progress(enabled=not as_json)
     told = _Told(progress)
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ftui.cli.output import Progress, emit, example, json_option
-from ftui.cli.runs import open_workspace, workspace_option
+from ftui.cli.workspaces import open_workspace, workspace_option
 from ftui.core.text import one_line
 
 

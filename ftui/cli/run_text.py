@@ -44,7 +44,7 @@ def run_table(runs: Sequence[RunSummary]) -> str:
     lines = []
     for row, run in zip(rows, (None, *runs), strict=True):
         lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-        if run and run.reason and run.state in ("failed", "crashed", "stalled"):
+        if run and run.reason and run.state in ("failed", "crashed", "stalled", "queued"):
             lines.append(f"    {one_line(run.reason, _WIDTH)}")
     return "\n".join(lines)
 
@@ -58,6 +58,7 @@ def comparison_table(found: Comparison) -> str:
         ("steps", *(str(outcome.steps or "") for outcome in outcomes)),
         ("loss", *(number_text(outcome.loss) for outcome in outcomes)),
         ("eval loss", *(number_text(outcome.eval_loss) for outcome in outcomes)),
+        ("perplexity", *(number_text(outcome.perplexity) for outcome in outcomes)),
         ("best eval", *(_best_text(outcome) for outcome in outcomes)),
         ("tokens/s", *(rate_text(outcome.tokens_per_second) for outcome in outcomes)),
         ("peak memory", *(show_size(o.peak_memory) if o.peak_memory else "" for o in outcomes)),
@@ -72,7 +73,9 @@ def comparison_table(found: Comparison) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
     if not found.differences:
-        lines.append("same recipe, same data")
+        lines.append("same recipe, same data" if found.same_data else "same recipe")
+    elif found.same_data:
+        lines.append("same data")
     return "\n".join(lines)
 
 
@@ -177,14 +180,21 @@ def _data(event: Mapping[str, Any]) -> str:
     reasons = dropped.items() if isinstance(dropped, dict) else ()
     left_out = ", ".join(f"{count} {reason}" for reason, count in reasons if count)
     rows = f"data: {event.get('train_rows')} rows to train on, {event.get('eval_rows')} held back"
-    return f"{rows}; left out: {left_out}" if left_out else rows
+    warnings = event.get("warnings")
+    noted = warnings.items() if isinstance(warnings, dict) else ()
+    parts = [rows, f"left out: {left_out}" if left_out else ""]
+    parts.append(f"cut off at max_length: {event['truncated']}" if event.get("truncated") else "")
+    parts += [f"in {count} rows {what}" for what, count in noted]
+    return "; ".join(part for part in parts if part)
 
 
 def _model(event: Mapping[str, Any]) -> str:
     trained, total = _figure(event, "trainable_parameters"), _figure(event, "parameters")
     share = f", {trained / total:.2%} of them trained" if trained is not None and total else ""
     size = f"{(total or 0) / 1e6:.0f}M" if (total or 0) >= 1e7 else f"{total or 0:,.0f}"
-    return f"model: {size} parameters{share}"
+    packed = _figure(event, "quantized_fraction")
+    frozen = f", {packed:.0%} of the frozen ones quantized" if packed else ""
+    return f"model: {size} parameters{share}{frozen}"
 
 
 def _notice(event: Mapping[str, Any]) -> str:

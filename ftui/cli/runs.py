@@ -10,36 +10,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ftui.cli.output import Progress, emit, example, json_option
+from ftui.cli.run_labels import note, tag
+from ftui.cli.run_queue import queue
 from ftui.cli.run_text import comparison_table, run_line, run_table
+from ftui.cli.runs_tensorboard import tensorboard
+from ftui.cli.workspaces import open_workspace, workspace_option
 from ftui.core.errors import FtuiError
 from ftui.core.events import encode
 from ftui.core.text import one_line, sanitize
 from ftui.runs.state import ENDED, find_run, list_runs, run_state, summarize
-from ftui.runs.workspace import find_workspace
+from ftui.runs.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ftui.runs.rundir import RunDir
-    from ftui.runs.state import State
-    from ftui.runs.workspace import Workspace
-
-
-def workspace_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds `--workspace DIR` to a command as the parameter `directory`."""
-    return click.option(
-        "--workspace",
-        "directory",
-        type=click.Path(path_type=Path),
-        help="The workspace; by default the one you are in.",
-    )(command)
-
-
-def open_workspace(directory: Path | None) -> Workspace:
-    """The workspace a command means: its own --workspace, else the one given to the group before it."""
-    context = click.get_current_context(silent=True)
-    outer = context.parent.obj if context and context.parent else None
-    return find_workspace(directory or (outer if isinstance(outer, Path) else None), Path.cwd())
+    from ftui.runs.state import RunSummary, State
 
 
 @click.group(
@@ -50,27 +34,38 @@ def open_workspace(directory: Path | None) -> Workspace:
 @json_option
 @click.pass_context
 def command(ctx: click.Context, directory: Path | None, as_json: bool) -> None:
-    """List, watch, stop and resume runs.
+    """List, watch, stop, resume and queue runs.
 
     RUN is an id, the beginning of one, or `last`.
     """
     ctx.obj = directory
     if ctx.invoked_subcommand is None:
+        from ftui.runs.queue_kick import kick
+
         workspace = open_workspace(directory)
+        kick(workspace)
         runs = list_runs(workspace)
         empty = f"no runs in {sanitize(str(workspace.root), lines=False)} yet; `ftui train RECIPE` starts one"
         emit({"runs": [run.to_dict() for run in runs]}, as_json, lambda: run_table(runs) if runs else empty)
 
 
+for _command in (note, queue, tag, tensorboard):
+    command.add_command(_command)
+
+
 @command.command(epilog=example("ftui runs show last --json"))
-@click.argument("run")
+@click.argument("run_name", metavar="RUN")
 @workspace_option
 @json_option
-def show(run: str, directory: Path | None, as_json: bool) -> None:
+def show(run_name: str, directory: Path | None, as_json: bool) -> None:
     """Everything about one run."""
-    rundir = find_run(open_workspace(directory), run)
-    shown = describe(rundir)
-    emit(shown, as_json, lambda: _details(rundir, shown))
+    rundir = find_run(open_workspace(directory), run_name)
+    run = summarize(rundir)
+    if run.state == "queued":  # what it waits for is known from the whole queue
+        listed = list_runs(Workspace(rundir.path.parent.parent))
+        run = next((one for one in listed if one.id == run.id), run)
+    shown = describe(rundir, run)
+    emit(shown, as_json, lambda: _details(rundir, run, shown))
 
 
 @command.command(epilog=example("ftui runs events last --follow | jq .loss"))
@@ -87,9 +82,14 @@ def events(run: str, following: bool, directory: Path | None, as_json: bool) -> 
     tail = EventTail(rundir.events_path)
     terminal = sys.stdout.isatty()
     batches = follow_batches(rundir, tail) if following else iter(tail.read, [])
-    for batch in batches:
-        text = b"".join(map(encode, batch)).decode("utf-8", "replace")
-        click.echo(sanitize(text) if terminal else text, nl=False)
+    try:
+        for batch in batches:
+            text = b"".join(map(encode, batch)).decode("utf-8", "replace")
+            click.echo(sanitize(text) if terminal else text, nl=False)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise FtuiError(f"cannot read the run's events: {error.strerror}", "", str(tail.path)) from None
     if tail.bad:
         click.echo(f"ftui: {tail.bad} line{'s' * (tail.bad != 1)} could not be read", err=True)
 
@@ -168,10 +168,12 @@ def compare(runs: tuple[str, ...], directory: Path | None, as_json: bool) -> Non
 def delete(run: str, undo: bool, directory: Path | None, as_json: bool) -> None:
     """Move a run into the trash (runs/.trash), from where it can be brought back."""
     from ftui.runs import control
+    from ftui.runs.queue_kick import kick
 
     workspace = open_workspace(directory)
     if undo:
         rundir = control.restore(workspace, run)
+        kick(workspace)  # it may have been queued
         emit({"run": rundir.id, "restored": rundir.path}, as_json, lambda: f"{rundir.id} is back")
         return
     rundir = find_run(workspace, run)
@@ -183,11 +185,10 @@ def delete(run: str, undo: bool, directory: Path | None, as_json: bool) -> None:
     )
 
 
-def describe(rundir: RunDir) -> dict[str, Any]:
+def describe(rundir: RunDir, run: RunSummary) -> dict[str, Any]:
     """The object of `ftui runs show --json`."""
     from ftui.core.recipe import read_document
 
-    run = summarize(rundir)
     try:
         recipe = read_document(rundir.recipe_path)
     except FtuiError:
@@ -211,18 +212,21 @@ def _examination(rundir: RunDir, state: State) -> dict[str, Any]:
     from dataclasses import asdict
 
     from ftui.runs.examine import examine_run
-    from ftui.runs.history import read_history
+    from ftui.runs.live import read_history
 
     found = examine_run(rundir, read_history(rundir.events_path), state)
     unchecked = [{"check": name, "reason": reason} for name, reason in found.unchecked]
     return {"alarms": [asdict(alarm) for alarm in found.alarms], "unchecked": unchecked}
 
 
-def _details(rundir: RunDir, shown: dict[str, Any]) -> str:
+def _details(rundir: RunDir, run: RunSummary, shown: dict[str, Any]) -> str:
     manifest = shown["manifest"]
     data = manifest.get("data") if isinstance(manifest.get("data"), dict) else {}
     train = data.get("train") if isinstance(data.get("train"), dict) else {}
     facts = [
+        ("note", run.note),
+        ("tags", " ".join(run.tags)),
+        ("place", f"{run.position} in the queue" if run.position else ""),
         ("directory", shown["dir"]),
         ("attempts", shown["attempts"]),
         ("trainer", f"pid {shown['pid']}" if shown["pid"] else ""),
@@ -232,7 +236,7 @@ def _details(rundir: RunDir, shown: dict[str, Any]) -> str:
         ("command", manifest.get("command", "")),
         ("log", rundir.log_path),
     ]
-    lines = [run_line(summarize(rundir))]
+    lines = [run_line(run)]
     if shown["hint"]:
         lines.append(f"  {one_line(shown['hint'], 200)}")
     lines += [f"  {name:<10} {one_line(str(value), 300)}" for name, value in facts if value]

@@ -10,15 +10,18 @@ import click
 
 from ftui.cli.output import Progress, emit, example, json_line, json_option
 from ftui.cli.run_text import event_line, run_line
-from ftui.cli.runs import open_workspace, workspace_option
+from ftui.cli.workspaces import open_workspace, workspace_option
+from ftui.core.errors import FtuiError
+from ftui.core.hardware import parse_size
 from ftui.core.recipe import load_recipe, parse_assignment
 from ftui.core.text import one_line
-from ftui.runs.state import run_state, summarize
+from ftui.runs.state import list_runs, run_state, summarize
 
 if TYPE_CHECKING:
     from ftui.core.recipe import Recipe
     from ftui.runs.manifest import Inputs
     from ftui.runs.rundir import RunDir
+    from ftui.runs.state import RunSummary
     from ftui.runs.workspace import Workspace
 
 # What --follow exits with: a run that was stopped did not fail, but did not do its job either.
@@ -31,6 +34,7 @@ _EXIT_INTERRUPTED = 130
     epilog=example(
         "ftui train support-triage",
         "ftui train recipes/triage.toml --set training.learning_rate=1e-4 --follow",
+        "ftui train support-triage --queue",
     )
 )
 @click.argument("recipe_name", metavar="RECIPE")
@@ -39,6 +43,13 @@ _EXIT_INTERRUPTED = 130
     "--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Change a recipe field for this run."
 )
 @click.option("--follow", "following", is_flag=True, help="Show its progress; Ctrl-C leaves it running.")
+@click.option(
+    "--queue", "queueing", is_flag=True, help="Start it when its turn has come: see `ftui runs queue`."
+)
+@click.option(
+    "--needs", metavar="SIZE", help="With --queue: memory that must be free, such as 14GB; else as estimated."
+)
+@click.option("--anyway", is_flag=True, help="Start it even where another run trains on the same GPU.")
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would run, then stop.")
 @workspace_option
 @json_option
@@ -50,6 +61,9 @@ def command(
     name: str | None,
     assignments: tuple[str, ...],
     following: bool,
+    queueing: bool,
+    needs: str | None,
+    anyway: bool,
     dry_run: bool,
     directory: Path | None,
     as_json: bool,
@@ -61,6 +75,7 @@ def command(
     """
     from ftui.runs.launch import launch, plain_name
     from ftui.runs.recipes import find_recipe
+    from ftui.runs.room import look_for_room
 
     workspace = open_workspace(directory)
     path = find_recipe(workspace, recipe_name)
@@ -70,11 +85,42 @@ def command(
     if dry_run:
         _dry_run(workspace, recipe, path, as_json)
         return
-    rundir = launch(workspace, recipe, recipe_path=path, command=_to_repeat(path, name, assignments))
+    repeat = _to_repeat(path, name, assignments)
+    if queueing:
+        if following or anyway:
+            raise FtuiError("--queue waits for its turn", "leave --follow and --anyway out")
+        _enqueue(workspace, recipe, path, repeat, parse_size(needs) if needs else None, as_json)
+        return
+    if needs:
+        raise FtuiError("--needs says what a queued run waits for", "add --queue")
+    if notice := look_for_room(workspace, recipe, path, anyway=anyway):
+        click.echo(f"ftui: {notice}", err=True)
+    rundir = launch(workspace, recipe, recipe_path=path, command=repeat)
     if following:
         ctx.exit(follow_run(rundir, as_json))
     result = {"run": rundir.id, "dir": rundir.path, "state": run_state(rundir)}
     emit(result, as_json, lambda: _started(rundir))
+
+
+def _enqueue(
+    workspace: Workspace, recipe: Recipe, path: Path, repeat: str, needs: int | None, as_json: bool
+) -> None:
+    from ftui.runs.queue import enqueue
+
+    rundir = enqueue(workspace, recipe, recipe_path=path, command=repeat, needs=needs)
+    run = next((one for one in list_runs(workspace) if one.id == rundir.id), summarize(rundir))
+    result = {"run": rundir.id, "dir": rundir.path, "state": run.state, "position": run.position}
+    emit({**result, "reason": run.reason}, as_json, lambda: _queued(run))
+
+
+def _queued(run: RunSummary) -> str:
+    if run.position is None:
+        return f"{run.id} is {run.state}"
+    return (
+        f"{run.id} is number {run.position} in the queue: {one_line(run.reason, 160)}\n"
+        f"  look     ftui runs queue   (or open ftui)\n"
+        f"  take out ftui runs queue --remove {run.id}"
+    )
 
 
 def follow_run(rundir: RunDir, as_json: bool, *, skip_bytes: int = 0) -> int:

@@ -23,6 +23,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ftui.core.errors import FtuiError, ModelError
 from ftui.core.text import one_line
+from ftui.runs.devices import devices_here
+from ftui.runs.lease import take
 from ftui.runs.process import child_environment, python_command
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ class EngineClient:
         self._waiting: dict[int, queue.SimpleQueue[Event | None]] = {}
         self._lock = threading.Lock()
         self._ending = threading.Lock()
+        self._lease: int | None = None
         self._dead = False
         self._closed = False
         self._reader = threading.Thread(target=self._read, name=f"{module} reader", daemon=True)
@@ -89,6 +92,7 @@ class EngineClient:
     ) -> Self:
         """A chat server with `base` and `adapters` loaded; raises FtuiError or ModelError, leaving none."""
         client = cls(log_path=log_path)
+        client._lease = take("chat", base, devices_here())
         try:
             client.load(base, adapters, progress)
         except BaseException:
@@ -176,6 +180,9 @@ class EngineClient:
         self._end(patience)
         self._reader.join(_CLOSE_SECONDS)
         self._log.close()
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            os.close(lease)
 
     def __enter__(self) -> Self:
         return self

@@ -8,20 +8,23 @@ import shutil
 import threading
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ftui.core.errors import FtuiError, ModelError
+from ftui.runs.devices import devices_here, processes_of
 from ftui.runs.manifest import build_manifest, find_inputs
 from ftui.runs.process import RUN_VARIABLE, child_environment, python_command, start_detached
-from ftui.runs.rundir import RunDir, replace_bytes, replace_json
+from ftui.runs.queue_files import write_entry
+from ftui.runs.rundir import RunDir, last_attempt, replace_bytes, replace_json
+from ftui.runs.scope import SCOPE, in_scope, scoped
 
 if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from ftui.core.recipe import Recipe
     from ftui.runs.manifest import Inputs
+    from ftui.runs.queue_files import Entry
     from ftui.runs.workspace import Workspace
 
 _START_SECONDS = 30.0
@@ -48,29 +51,46 @@ def launch(
         recipe = recipe.with_values({"name": plain_name(name)})
     inputs = find_inputs(workspace, recipe, recipe_path)
     workspace.ensure()
-    rundir = _make(workspace, inputs, command)
+    rundir = make_run(workspace, inputs, hashed(workspace, inputs), command)
     start_attempt(rundir, workspace.root, trainer_command)
     return rundir
 
 
-def start_attempt(rundir: RunDir, root: Path, trainer_command: Sequence[str] = ()) -> None:
+def start_attempt(
+    rundir: RunDir,
+    root: Path,
+    trainer_command: Sequence[str] = (),
+    *,
+    variables: Mapping[str, str | None] | None = None,
+    needs: int | None = None,
+) -> None:
     """Starts a supervisor on a run directory and waits until it has taken over (well under a second).
 
-    Raises ModelError with the supervisor's last words when it does not.
+    variables: what is different in its environment, None for what is not set there. needs: bytes it is
+    expected to use, which others are told. Raises ModelError with the supervisor's last words when it does
+    not take over.
     """
+    environment = child_environment(**{RUN_VARIABLE: str(rundir.path)})
+    for name, value in (variables or {}).items():
+        environment.pop(name, None)
+        if value is not None:
+            environment[name] = value
+    devices = devices_here(processes_of(rundir.recipe_path), environment)
+    orders = [f"--attempt={last_attempt(rundir) + 1}", f"--devices={','.join(devices)}"]
+    orders += [f"--memory={needs}"] if needs else []
+    rest = [str(rundir.path), *trainer_command]
+    plain = python_command("ftui.runs.supervise", *orders, *rest)
+    scope = scoped(python_command("ftui.runs.supervise", *orders, f"--started={SCOPE}", *rest))
     try:
         rundir.control.mkdir(exist_ok=True)
-        supervisor = start_detached(
-            python_command("ftui.runs.supervise", str(rundir.path), *trainer_command),
-            log=rundir.log_path,
-            cwd=root,
-            environment=child_environment(**{RUN_VARIABLE: str(rundir.path)}),
+        started = (in_scope() and _start(rundir, scope, root, environment)) or (
+            _start(rundir, plain, root, environment)
         )
     except OSError as error:
         raise FtuiError(f"cannot start the run: {error.strerror}", "", str(rundir.path)) from None
-    # Reaps the supervisor if it ends before we do, so that it does not stay behind as a zombie.
-    threading.Thread(target=supervisor.wait, name=f"reap {rundir.id}", daemon=True).start()
-    _await_takeover(rundir, supervisor)
+    if not started:
+        reason = rundir.last_log_line() or "it said nothing"
+        raise ModelError(f"the run's supervisor did not start: {reason}", "", str(rundir.log_path))
 
 
 def plain_name(text: str) -> str:
@@ -84,18 +104,34 @@ def run_id(name: str, when: datetime) -> str:
     return f"{plain_name(name)}-{when:%m%d-%H%M%S}"
 
 
-def _make(workspace: Workspace, inputs: Inputs, command: str) -> RunDir:
-    name = inputs.recipe.name
+def hashed(workspace: Workspace, inputs: Inputs) -> dict[str, Any]:
+    """The manifest of a run on `inputs`, which are read whole to hash them. Before its directory is made:
+    nobody sees a run that is not there yet. Raises FtuiError."""
+    return build_manifest(workspace, inputs, run_id="", name=inputs.recipe.name, command="")
+
+
+def make_run(
+    workspace: Workspace,
+    inputs: Inputs,
+    manifest: Mapping[str, Any],
+    command: str,
+    entry: Entry | None = None,
+) -> RunDir:
+    """Makes a run's directory with its frozen recipe and manifest. Raises FtuiError, leaving none.
+
+    entry: its place in the queue, for one that is not started now; the caller holds the queue's lock.
+    """
     try:
         workspace.runs.mkdir(exist_ok=True)
-        rundir = _new_directory(workspace, run_id(name, datetime.now()))
+        rundir = _new_directory(workspace, run_id(inputs.recipe.name, datetime.now()))
     except OSError as error:
         raise FtuiError(f"cannot make the run: {error.strerror}", "", str(workspace.runs)) from None
     command = command or shlex.join(["ftui", "train", str(rundir.recipe_path)])
     try:
-        manifest = build_manifest(workspace, inputs, run_id=rundir.id, name=name, command=command)
+        if entry is not None:  # first: it is never taken for one whose supervisor did not start
+            write_entry(rundir, entry)
         replace_bytes(rundir.recipe_path, inputs.recipe.to_toml().encode(), durable=True)
-        replace_json(rundir.manifest_path, manifest, durable=True)
+        replace_json(rundir.manifest_path, {**manifest, "id": rundir.id, "command": command}, durable=True)
     except BaseException as error:
         shutil.rmtree(rundir.path, ignore_errors=True)
         if isinstance(error, OSError):
@@ -116,14 +152,17 @@ def _new_directory(workspace: Workspace, wanted: str) -> RunDir:
     raise FtuiError("too many runs began in this second", "wait a moment", str(workspace.runs))
 
 
-def _await_takeover(rundir: RunDir, supervisor: subprocess.Popen[bytes]) -> None:
+def _start(rundir: RunDir, command: list[str], root: Path, environment: Mapping[str, str]) -> bool:
+    """Starts a supervisor; False when it ended, or did not take over in time. Raises OSError."""
+    supervisor = start_detached(command, log=rundir.log_path, cwd=root, environment=environment)
+    # Reaps the supervisor if it ends before we do, so that it does not stay behind as a zombie.
+    threading.Thread(target=supervisor.wait, name=f"reap {rundir.id}", daemon=True).start()
     deadline = time.monotonic() + _START_SECONDS
     while True:
         ended = supervisor.poll() is not None
         record = rundir.read_proc().get("supervisor")
         if isinstance(record, dict) and record.get("pid") == supervisor.pid:
-            return
+            return True
         if ended or time.monotonic() > deadline:
-            reason = rundir.last_log_line() or "it said nothing"
-            raise ModelError(f"the run's supervisor did not start: {reason}", "", str(rundir.log_path))
+            return False
         time.sleep(0.01)

@@ -35,7 +35,7 @@ class Evidence:
 
     attempt: 0 when no supervisor has recorded one. supervisor, trainer: None when never recorded.
     exit, end: the exit record and the trainer's `end` event of this attempt; {} when missing.
-    stepping: the attempt got as far as its first training step (or its plan of them).
+    queued: it waits for its turn. stepping: the attempt got as far as its first training step (or its plan of them).
     silent_seconds: since the trainer last wrote anything. age_seconds: since the run was made.
     """
 
@@ -44,6 +44,7 @@ class Evidence:
     trainer: Liveness | None = None
     exit: Mapping[str, Any] = field(default_factory=dict)
     end: Mapping[str, Any] = field(default_factory=dict)
+    queued: bool = False
     stop_requested: bool = False
     stepping: bool = False
     silent_seconds: float = 0.0
@@ -69,6 +70,8 @@ def derive(evidence: Evidence) -> Verdict:
     """
     if evidence.exit:
         return _ended(evidence.exit.get("outcome"), evidence.exit, evidence.exit.get("reason"))
+    if evidence.queued:
+        return Verdict("queued")
     if evidence.attempt == 0:
         if evidence.age_seconds < START_SECONDS:
             return Verdict("starting")
@@ -94,7 +97,7 @@ def derive(evidence: Evidence) -> Verdict:
 
 
 def _ended(outcome: Any, record: Mapping[str, Any], reason: Any) -> Verdict:
-    state: State = outcome if outcome in ENDED else "crashed"
+    state: State = outcome if isinstance(outcome, str) and outcome in ENDED else "crashed"
     return Verdict(state, str(reason or ""), str(record.get("hint") or ""))
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import configparser
-import getpass
 import importlib.util
 import json
-import os
 import platform
 import subprocess
 from dataclasses import asdict, dataclass, field
@@ -16,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from ftui import __version__
 from ftui.gpu import nvml
 from ftui.gpu.host import disk_free
+from ftui.runs import scope
 from ftui.runs.manifest import PACKAGES, package_versions
 from ftui.runs.process import child_environment, python_command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ftui.runs.workspace import Workspace
 
@@ -176,16 +175,26 @@ def disk_problems(free: int | None, place: Path) -> Iterable[Problem]:
     )
 
 
-def detach_problems(root: Path = Path("/"), user: str = "") -> Iterable[Problem]:
-    """systemd set to end all that a user started when they log out: no detached run survives that."""
-    user = user or _user()
-    if not _kills_user_processes(root) or (root / "var/lib/systemd/linger" / user).exists():
+def detach_problems(
+    root: Path = Path("/"), user: str = "", works: Callable[[], bool] = scope.scopes_work
+) -> Iterable[Problem]:
+    """systemd set to end all that a user started when they log out: only a scope of the user's own manager
+    survives that, and the manager only with linger. works: whether scopes can be made."""
+    user = user or scope.user_name()
+    if not _kills_user_processes(root):
         return
-    yield Problem(
-        "warning",
-        "this machine ends your runs when you log out (KillUserProcesses=yes)",
-        f"`loginctl enable-linger {user}` lets them live",
-    )
+    if not scope.lingers(user, root / "var/lib/systemd/linger"):
+        yield Problem(
+            "warning",
+            "this machine ends your runs when you log out (KillUserProcesses=yes, linger is off)",
+            f"`loginctl enable-linger {user}` lets those live that start after it",
+        )
+    elif not works():
+        yield Problem(
+            "warning",
+            "this machine ends your runs when you log out (KillUserProcesses=yes, no systemd scope)",
+            "`systemd-run --user --scope true` says what is wrong",
+        )
 
 
 def _kills_user_processes(root: Path) -> bool:
@@ -208,10 +217,3 @@ def _pip_problems() -> Iterable[Problem]:
             "pip is missing: the default model `demo` cannot be fetched",
             "`python -m ensurepip`, or `uv pip install pip`",
         )
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container user without a name
-        return str(os.getuid())

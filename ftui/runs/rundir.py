@@ -74,6 +74,14 @@ class RunDir:
         return self.path / "out.log"
 
     @property
+    def labels_path(self) -> Path:
+        return self.path / "labels.json"
+
+    @property
+    def queue_path(self) -> Path:
+        return self.path / "queue.json"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
@@ -120,7 +128,7 @@ class RunDir:
         """What has been asked of the trainer and not yet cleared, such as {"stop", "checkpoint"}."""
         try:
             return {name for name in os.listdir(self.control) if not name.startswith(".")}  # noqa: PTH208
-        except FileNotFoundError:
+        except OSError:
             return set()
 
     def last_log_line(self) -> str:
@@ -223,8 +231,8 @@ def events_backwards(path: Path) -> Iterator[dict[str, Any]]:
                     if line and (event := decode(line)) is not None:
                         yield event
                 end = start
-    except FileNotFoundError:
-        return
+    except OSError:
+        return  # not there yet, or not to be read: a reader shows what else there is
 
 
 def last_event(path: Path) -> dict[str, Any]:

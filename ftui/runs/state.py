@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftui.core.errors import FtuiError
+from ftui.gpu import nvml
 from ftui.runs import process
 from ftui.runs.evidence import gather, modified
-from ftui.runs.figures import latest_figures, number
+from ftui.runs.figures import latest_figures, moment
+from ftui.runs.labels import read_labels
 from ftui.runs.lifecycle import ACTIVE, ENDED, State, Verdict, derive
-from ftui.runs.rundir import RunDir
+from ftui.runs.rundir import RunDir, last_attempt
+from ftui.runs.waiting import turns
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ftui.gpu.nvml import Gpu
     from ftui.runs.workspace import Workspace
 
 __all__ = [
     "ACTIVE", "ENDED", "RunSummary", "State", "Verdict", "find_run", "judge", "list_runs", "run_dirs",
-    "run_state", "summarize",
+    "run_state", "summaries", "summarize",
 ]  # fmt: skip
 
 LAST = "last"
 _JSON_FIELDS = (
     "id", "name", "state", "step", "steps", "loss", "eval_loss", "tokens_per_second", "eta_seconds",
-    "started", "ended", "reason", "hint", "stage",
+    "started", "ended", "reason", "hint", "stage", "position", "note", "tags",
 )  # fmt: skip
 
 
@@ -34,7 +40,8 @@ class RunSummary:
     """One line of the runs list. Times are seconds since the epoch; None is not known (yet).
 
     reason, hint: why it is in this state and what to do, in plain words. stage: what a starting trainer is
-    doing ("load", "encode", ...). pid: the living trainer.
+    doing ("load", "encode", ...). pid: the living trainer. position: in the queue, 1 is started next.
+    note, tags: what a person wrote on it, safe to show.
     """
 
     id: str
@@ -53,6 +60,9 @@ class RunSummary:
     stage: str = ""
     attempts: int = 0
     pid: int | None = None
+    position: int | None = None
+    note: str = ""
+    tags: tuple[str, ...] = ()
     path: Path = field(default_factory=Path)
 
     @property
@@ -80,6 +90,7 @@ def summarize(rundir: RunDir) -> RunSummary:
     figures = latest_figures(rundir)
     trainer = process.from_dict(record.get("trainer")) if verdict.state in ACTIVE else None
     attempt = record.get("attempt")
+    labels = read_labels(rundir)
     return RunSummary(
         id=rundir.id,
         name=str(manifest.get("name") or rundir.id),
@@ -90,33 +101,48 @@ def summarize(rundir: RunDir) -> RunSummary:
         eval_loss=figures.eval_loss,
         tokens_per_second=figures.tokens_per_second,
         eta_seconds=figures.eta_seconds if verdict.state == "running" else None,
-        started=number(manifest.get("created")) or modified(rundir.path) or None,
+        started=moment(manifest.get("created")) or modified(rundir.path) or None,
         ended=_ended(rundir) if verdict.state in ENDED else None,
         reason=verdict.reason,
         hint=verdict.hint,
         stage=figures.stage if verdict.state == "starting" else "",
-        attempts=attempt if isinstance(attempt, int) else 0,
+        attempts=attempt if isinstance(attempt, int) else last_attempt(rundir),
         pid=trainer.pid if trainer else None,
+        note=labels.note,
+        tags=labels.tags,
         path=rundir.path,
     )
 
 
-def list_runs(workspace: Workspace) -> list[RunSummary]:
+def list_runs(workspace: Workspace, gpus: Callable[[], tuple[Gpu, ...]] = nvml.snapshot) -> list[RunSummary]:
     """Every run of the workspace, newest first. Raises FtuiError where the folder cannot be read.
+
+    Queued ones have their place in the queue, and say what they wait for: `gpus` is asked then.
+    """
+    runs = summaries(workspace)
+    for turn in turns(workspace, runs, gpus):
+        index = next(number for number, run in enumerate(runs) if run.path == turn.rundir.path)
+        words = turn.reason or "starts in a moment"
+        runs[index] = replace(runs[index], position=turn.position, reason=words, hint=turn.hint)
+    return runs
+
+
+def summaries(workspace: Workspace) -> list[RunSummary]:
+    """As `list_runs`, without a look at what queued runs wait for.
 
     A run that has ended is read again only when one of its files changes.
     """
-    summaries = []
+    found = []
     for rundir in run_dirs(workspace):
         stamp, known = _stamp(rundir), _ended_runs.get(rundir.path)
         if known is not None and known[0] == stamp:
-            summaries.append(known[1])
+            found.append(known[1])
             continue
         summary = summarize(rundir)
         if summary.state in ENDED:
             _ended_runs[rundir.path] = stamp, summary
-        summaries.append(summary)
-    return sorted(summaries, key=lambda run: (run.started or 0, run.id), reverse=True)
+        found.append(summary)
+    return sorted(found, key=lambda run: (run.started or 0, run.id), reverse=True)
 
 
 def run_dirs(workspace: Workspace) -> list[RunDir]:
@@ -150,8 +176,8 @@ _ended_runs: dict[Path, tuple[tuple[Any, ...], RunSummary]] = {}
 
 def _stamp(rundir: RunDir) -> tuple[Any, ...]:
     """Changes when anything that a summary is read from has changed."""
-    paths = (rundir.exit_path, rundir.proc_path, rundir.manifest_path, rundir.events_path, rundir.status_path)
-    return tuple(_size_and_time(path) for path in paths)
+    names = ("exit", "proc", "manifest", "events", "status", "labels")
+    return tuple(_size_and_time(getattr(rundir, f"{name}_path")) for name in names)
 
 
 def _size_and_time(path: Path) -> tuple[int, int, int] | None:
@@ -164,5 +190,5 @@ def _size_and_time(path: Path) -> tuple[int, int, int] | None:
 
 def _ended(rundir: RunDir) -> float | None:
     """When the run ended: as recorded, else when it was last heard of."""
-    recorded = number(rundir.read_exit().get("ended"))
+    recorded = moment(rundir.read_exit().get("ended"))
     return recorded or max(modified(rundir.events_path), modified(rundir.proc_path)) or None

@@ -1,8 +1,9 @@
-"""The supervisor: `python -m ftui.runs.supervise RUN_DIR [TRAINER COMMAND...]`, one process a run attempt.
+"""The supervisor: `python -m ftui.runs.supervise [ORDERS] RUN_DIR [TRAINER COMMAND...]`, one process a run attempt.
 
 It lives in its own session, starts the trainer, waits, and writes how it ended. It holds no tensors and
 reads no events but the last: a few megabytes that outlive the screen. If it is killed the trainer goes on;
-if the trainer is killed it says so in `exit.json`.
+if the trainer is killed it says so in `exit.json`. Orders are `--attempt=N` (start that one or none),
+`--devices=A,B` and `--memory=BYTES` (what others are told it uses) and `--started=HOW` (for the record).
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ftui.runs.lease import take
 from ftui.runs.process import RUN_VARIABLE, identify, python_command
+from ftui.runs.queue_kick import kick
 from ftui.runs.rundir import (
     EXIT_FINISHED,
     EXIT_STOPPED,
@@ -26,12 +29,15 @@ from ftui.runs.rundir import (
     last_attempt,
     replace_json,
 )
+from ftui.runs.scope import SESSION
+from ftui.runs.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 STOP = "stop"
 NOW = "now"  # beside STOP: the trainer is being ended by force, which is no crash
+_LOCK = ".lock"  # held while an attempt is at work, by the supervisor and its trainer
 OUTCOMES = ("finished", "stopped", "failed", "crashed")
 
 _EXIT_BUSY = 75
@@ -40,37 +46,54 @@ _FULL_DISK_SECONDS = 60.0
 
 
 def main(arguments: list[str]) -> int:
+    orders: dict[str, str] = {}
+    while arguments[0].startswith("--"):
+        name, _, value = arguments.pop(0).partition("=")
+        orders[name] = value
     rundir = RunDir(Path(arguments[0]))
     command = arguments[1:] or python_command("ftui.engine.train", str(rundir.path))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited by the trainer
     for number in (signal.SIGTERM, signal.SIGINT):  # back to the default in the trainer
         signal.signal(number, lambda *_: _ask_to_stop(rundir))
-    lock = _lock(rundir)
-    if lock is None:
+    lock = hold(rundir)
+    # Two starts at once: the other's attempt may have come and gone while this one waited.
+    wanted = int(orders.get("--attempt") or 1 + last_attempt(rundir))
+    if lock is None or wanted != 1 + last_attempt(rundir):
         print(f"{rundir.id}: another supervisor or its trainer is still running", file=sys.stderr)
         return _EXIT_BUSY
-    _attempt(rundir, command, lock)
+    _attempt(rundir, command, lock, orders)
+    # Other runs may have waited for this one.
+    kick(Workspace(rundir.path.parent.parent))
     return 0
 
 
-def _attempt(rundir: RunDir, command: list[str], lock: int) -> None:
+def _attempt(rundir: RunDir, command: list[str], lock: int, orders: Mapping[str, str]) -> None:
     attempt = 1 + last_attempt(rundir)
     me = identify(os.getpid())
     record: dict[str, Any] = {
         "attempt": attempt,
         "started": time.time(),
         "supervisor": me.to_dict() if me else None,
+        "started_in": orders.get("--started") or SESSION,
     }
+    devices = [device for device in orders.get("--devices", "").split(",") if device]
+    if devices:
+        record["devices"] = devices
+    memory = int(orders.get("--memory") or 0) or None
+    root = str(rundir.path.parent.parent)
+    # Before the record, which tells who started this that it has taken over: no one finds the device free.
+    lease = take("train", rundir.id, devices, workspace=root, memory=memory) if devices else None
     replace_json(rundir.proc_path, record, durable=True)
     if STOP in rundir.requests():
         _write_exit(rundir, attempt, outcome="stopped", reason="stopped before it started")
         return
+    held = [descriptor for descriptor in (lock, lease) if descriptor is not None]
     try:
         trainer = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             process_group=0,  # its workers can be ended with it, the supervisor left out
-            pass_fds=[lock],  # the lock lasts as long as either of the two
+            pass_fds=held,  # the lock and the lease last as long as either of the two
             env={**os.environ, RUN_VARIABLE: str(rundir.path)},
         )
     except (OSError, subprocess.SubprocessError) as error:
@@ -85,7 +108,10 @@ def _attempt(rundir: RunDir, command: list[str], lock: int) -> None:
     os.waitid(os.P_PID, trainer.pid, os.WEXITED | os.WNOWAIT)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(trainer.pid, signal.SIGKILL)
-    _write_exit(rundir, attempt, **judge(rundir, attempt, trainer.wait()))
+    fields = judge(rundir, attempt, trainer.wait())
+    if lease is not None:  # whoever sees the run ended finds its device free
+        os.close(lease)
+    _write_exit(rundir, attempt, **fields)
 
 
 def judge(rundir: RunDir, attempt: int, code: int) -> dict[str, Any]:
@@ -153,12 +179,12 @@ def _ask_to_stop(rundir: RunDir) -> None:
         rundir.request(STOP)
 
 
-def _lock(rundir: RunDir) -> int | None:
+def hold(rundir: RunDir) -> int | None:
     """A descriptor that holds the run's lock, or None when an attempt still has it.
 
     Two resumes at once both pass the check of states; only one passes here.
     """
-    descriptor = os.open(rundir.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(rundir.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     deadline = time.monotonic() + _LOCK_SECONDS
     while True:
         try:

@@ -10,12 +10,16 @@ from textual.message import Message
 
 from ftui.core.errors import FtuiError
 from ftui.core.text import one_line
+from ftui.runs.devices import devices_here
+from ftui.runs.room import training_here
 from ftui.ui.chat_servers import ChatServers
 from ftui.ui.widgets import figures
 from ftui.ui.widgets.reply_side import ReplySide, Speed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from ftui.runs.clients import EngineClient
 
 _PROGRESS_SECONDS = 0.2  # between two notes of one loading stage
 
@@ -37,6 +41,14 @@ class Over(Message):
     def __init__(self, turn: int) -> None:
         super().__init__()
         self.turn = turn
+
+
+class Crowded(Message):
+    """The model that is being loaded shares its device with a training run; `words` says which."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.words = words
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +81,7 @@ class Asking:
         """Loads what `rows` need. What goes wrong is said when they are asked."""
         adapters = [row.side.adapter for row in rows if row.side.adapter]
         try:
-            self.servers.get(base, adapters, self._progress(rows))
+            self._load(base, adapters, rows)
         except FtuiError:
             return
         self._tell_all(None, rows, ReplySide.ready)
@@ -87,7 +99,7 @@ class Asking:
 
     def _answer(self, base: str, questions: Sequence[Question], rows: Sequence[ReplySide], turn: int) -> None:
         adapters = [question.adapter for question in questions if question.adapter]
-        client, names = self.servers.get(base, adapters, self._progress(rows))
+        client, names = self._load(base, adapters, rows)
         self._tell_all(None, rows, ReplySide.ready)
         if not self._is_current(turn):
             return  # taken back while the model was loading
@@ -101,6 +113,13 @@ class Asking:
                 self._post(Heard(turn, rows[side], _hear(str(event.get("text") or ""))))
             elif event.get("event") == "done":
                 self._post(Heard(turn, rows[side], _finish(event)))
+
+    def _load(
+        self, base: str, adapters: Sequence[str], rows: Sequence[ReplySide]
+    ) -> tuple[EngineClient, dict[str, str]]:
+        if not self.servers.is_ready(base, adapters) and (run := training_here(devices_here())):
+            self._post(Crowded(f"{run}: both are slower while this model answers"))
+        return self.servers.get(base, adapters, self._progress(rows))
 
     def _tell_all(
         self, turn: int | None, rows: Sequence[ReplySide], act: Callable[[ReplySide], None]

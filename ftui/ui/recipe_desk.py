@@ -12,9 +12,12 @@ from ftui.core.errors import FtuiError
 from ftui.core.recipe import Recipe, load_recipe, parse_recipe
 from ftui.core.recipe_toml import key_lines, parse_text, read_text
 from ftui.runs.launch import launch
+from ftui.runs.queue import enqueue
 from ftui.runs.recipe_facts import gather
 from ftui.runs.recipes import list_recipes, save_recipe
+from ftui.runs.room import look_for_room
 from ftui.runs.speed import measured_speed
+from ftui.runs.state import list_runs
 from ftui.ui import files
 from ftui.ui.recipe_draft import Draft
 
@@ -32,11 +35,11 @@ Key = tuple[str, str, str, str, str]
 
 
 class Opened(Message):
-    """A recipe to work on."""
+    """A recipe to work on. field: where the cursor goes; words: what to say of it."""
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: Draft, field: str = "", words: str = "") -> None:
         super().__init__()
-        self.draft = draft
+        self.draft, self.field, self.words = draft, field, words
 
 
 class Gathered(Message):
@@ -72,11 +75,19 @@ class Saved(Message):
 
 
 class Launched(Message):
-    """A run has started."""
+    """A run has started. notice: whom it shares its device with, "" for nobody."""
 
-    def __init__(self, rundir: RunDir) -> None:
+    def __init__(self, rundir: RunDir, notice: str) -> None:
         super().__init__()
-        self.rundir = rundir
+        self.rundir, self.notice = rundir, notice
+
+
+class Queued(Message):
+    """A run waits for its turn. position: 1 is started next, None when it has been already."""
+
+    def __init__(self, run: str, position: int | None, reason: str) -> None:
+        super().__init__()
+        self.run, self.position, self.reason = run, position, reason
 
 
 class Refused(Message):
@@ -161,6 +172,16 @@ def list_for(wanted: str, workspace: Workspace) -> Listed:
 
 def start_run(workspace: Workspace, recipe: Recipe, path: Path | None, command: str) -> Message:
     try:
-        return Launched(launch(workspace, recipe, recipe_path=path, command=command))
+        notice = look_for_room(workspace, recipe, path, otherwise="q queues it")
+        return Launched(launch(workspace, recipe, recipe_path=path, command=command), notice)
     except FtuiError as error:
         return Refused(error)
+
+
+def queue_run(workspace: Workspace, recipe: Recipe, path: Path | None, command: str) -> Message:
+    try:
+        rundir = enqueue(workspace, recipe, recipe_path=path, command=command)
+        run = next((run for run in list_runs(workspace) if run.id == rundir.id), None)
+    except FtuiError as error:
+        return Refused(error)
+    return Queued(rundir.id, run.position if run else None, run.reason if run else "")

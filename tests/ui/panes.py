@@ -10,6 +10,7 @@ import pytest
 from ftui.gpu import host, nvml
 from ftui.ui.app import FtuiApp
 from ftui.ui.settings import Settings
+from ftui.ui.widgets import figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +60,7 @@ async def shown(pilot: Pilot[Any], *words: str) -> str:
 
 @pytest.fixture
 def still_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine whose figures never change, for pictures: no GPU, 8 of 16 GB, 50% CPU."""
+    """A machine whose figures never change, for pictures: no GPU, 8 of 16 GB, 50% CPU; runs end at 14:22."""
+    monkeypatch.setattr(figures, "finishing", lambda seconds: "" if seconds is None else "14:22")
     monkeypatch.setattr(nvml, "snapshot", tuple)
     monkeypatch.setattr(host, "snapshot", lambda _: host.HostSnapshot(8 * GIB, 16 * GIB, 50.0, 40 * GIB))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ftui.runs.lease import take
 from ftui.ui import chat_asking
 from ftui.ui.chat_servers import ChatServers
 from ftui.ui.chat_sides import read_prompts
@@ -379,3 +381,15 @@ def test_picture_of_two_sides_that_answered(workspace, engine, snap_compare, siz
         await until(pilot, lambda: all(row.state == "idle" for row in rows(pilot)))
 
     assert snap_compare(app_on(workspace, "chat"), terminal_size=size, run_before=ready)
+
+
+async def test_loading_a_model_beside_a_training_run_says_so(workspace, engine):
+    lease = take("train", "orders-v2-0412", ("cpu",))
+    try:
+        async with chat(workspace) as pilot:
+            await shown(pilot, "tickets-r16")
+            await say(pilot, "my paddle is cracked")
+            await shown(pilot, "orders-v2-0412 trains on the CPU", "both are slower")
+            await shown(pilot, "Issue: Damaged item")
+    finally:
+        os.close(lease)

@@ -10,6 +10,7 @@ from ftui.core.errors import FtuiError
 from ftui.core.hardware import GIB, Hardware
 from ftui.core.recipe import Recipe, fields, load_recipe
 from ftui.runs import recipe_facts
+from ftui.runs.queue import pause, queued
 from ftui.runs.recipes import save_recipe
 from ftui.ui import recipe_desk
 from ftui.ui.widgets.field_list import FieldList
@@ -304,6 +305,47 @@ async def test_run_launches_what_is_on_the_screen_and_shows_it(workspace, path, 
         assert (recipe.adapter.rank, recipe_path) == (8, path)
         assert command == f"ftui train {path} --set=adapter.rank=8"
         await shown(pilot, "no more processes")
+
+
+async def test_q_queues_what_is_on_the_screen_and_says_its_place(workspace, path):
+    pause(workspace)  # or it would be started
+    app = app_on(workspace, "recipe")
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await ready(pilot)
+        await type_value(pilot, "adapter.rank", "8")
+        await pilot.press("q")
+        await shown(pilot, "is number 1 in the queue")
+        await pilot.press("q")
+        await shown(pilot, "is number 2 in the queue", "the queue is paused")
+    runs = queued(workspace)
+    assert [load_recipe(run.recipe_path).adapter.rank for run in runs] == [8, 8]
+    assert runs[0].read_manifest()["command"] == f"ftui train {path} --set=adapter.rank=8"
+
+
+async def test_what_cannot_run_is_not_queued(workspace, path, monkeypatch):
+    monkeypatch.setattr(recipe_facts, "this_machine", lambda: Hardware("cuda", "small", 1 * GIB))
+    app = app_on(workspace, "recipe")
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await ready(pilot)
+        await type_value(pilot, "training.checkpointing", "none")
+        app.screen.change({"training.micro_batch": 16, "data.max_length": 2048})
+        await shown(pilot, "does not fit")
+        await pilot.press("q")
+        await shown(pilot, "cannot run yet")
+    assert queued(workspace) == []
+
+
+async def test_a_run_that_would_crowd_out_another_is_refused_and_can_be_queued(workspace, path, monkeypatch):
+    def full(*arguments, otherwise, **options):
+        raise FtuiError("other-1 trains on GPU 0 already: 20.0 GiB needed, 3.0 GiB free", otherwise)
+
+    monkeypatch.setattr(recipe_desk, "look_for_room", full)
+    app = app_on(workspace, "recipe")
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await ready(pilot)
+        await pilot.press("r")
+        await shown(pilot, "other-1 trains on GPU 0", "q queues it")
+    assert not workspace.runs.exists() or not list(workspace.runs.iterdir())
 
 
 async def test_the_command_can_be_written_to_a_file(workspace, path):

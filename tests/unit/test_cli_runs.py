@@ -230,6 +230,17 @@ def test_nothing_a_run_says_reaches_the_terminal_raw(workspace, ftui):
     assert not set(shown) & set("\x00\x07\x1b\x7f\x9b\u202e")
 
 
+def test_what_was_made_of_rows_and_weights_is_said():
+    rows = {"train_rows": 36, "eval_rows": 4, "dropped": {"empty": 1}, "truncated": 3, "warnings": {"odd": 2}}
+    assert event_line({"type": "data", **rows}) == (
+        "data: 36 rows to train on, 4 held back; left out: 1 empty; cut off at max_length: 3; in 2 rows odd"
+    )
+    model = {"parameters": 8_000_000_000, "trainable_parameters": 40_000_000, "quantized_fraction": 0.874}
+    assert event_line({"type": "model", **model}) == (
+        "model: 8000M parameters, 0.50% of them trained, 87% of the frozen ones quantized"
+    )
+
+
 def test_durations_read_as_a_person_says_them():
     assert [span_text(seconds) for seconds in (None, 9.7, 372, 3840, 200_000)] == [
         "",
@@ -270,7 +281,9 @@ def test_doctor_warns_where_logging_out_ends_runs(tmp_path):
     assert "enable-linger ann" in problem.hint
     (tmp_path / "var/lib/systemd/linger").mkdir(parents=True)
     (tmp_path / "var/lib/systemd/linger/ann").touch()
-    assert list(detach_problems(tmp_path, "ann")) == []
+    assert list(detach_problems(tmp_path, "ann", lambda: True)) == []
+    (problem,) = detach_problems(tmp_path, "ann", lambda: False)
+    assert "no systemd scope" in problem.message
     (folder / "b.conf").write_text("[Login]\nKillUserProcesses=no\n")
     assert list(detach_problems(tmp_path, "bob")) == []
     (folder / "c.conf").write_text("not an ini file [[\x00")

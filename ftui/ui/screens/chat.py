@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.worker import Worker, WorkerState
 
 from ftui.core.errors import FtuiError
-from ftui.ui.chat_asking import Heard, Over, Question
+from ftui.ui.chat_asking import Crowded, Heard, Over, Question
 from ftui.ui.chat_sides import Choices, read_choices, side_of
 from ftui.ui.screens.chat_seating import LETTERS, Seating
 from ftui.ui.widgets.captions import set_subtitle, set_title
@@ -181,6 +181,9 @@ class ChatScreen(Seating):
         for row in self._rows:
             groups.setdefault(row.side.base, []).append(row)
         return groups
+
+    def on_crowded(self, message: Crowded) -> None:
+        self.say(message.words)
 
     def on_heard(self, message: Heard) -> None:
         if message.turn in (None, self._turn) and message.row.is_attached:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from textual.message import Message
 
+    from ftui.runs.workspace import Workspace
+
 # Taking over a preset or another recipe leaves these as they are: they say what this recipe is about.
 _OWN = ("name", "description", "data.train")
 
@@ -32,6 +34,7 @@ class RecipeFiles(PaneScreen):
     BINDINGS: ClassVar[list[Any]] = [
         Binding("ctrl+s", "save", "save", id="recipe.save"),
         Binding("r", "run", "run", id="recipe.run"),
+        Binding("q", "queue", "queue this run", show=False, id="recipe.queue"),
         Binding("p", "presets", "presets", id="recipe.presets"),
         Binding("d", "diff", "diff", id="recipe.diff"),
         Binding("y", "copy_command", "copy command", id="recipe.copy_command"),
@@ -43,6 +46,7 @@ class RecipeFiles(PaneScreen):
         super().__init__()
         self.draft = Draft.fresh(Recipe())
         self._wanted: Path | None = None
+        self._remedy: Callable[[], Message] | None = None
 
     # -- for the pane to do
 
@@ -52,6 +56,10 @@ class RecipeFiles(PaneScreen):
 
     def change(self, changes: dict[str, Any]) -> bool:
         """Changes the draft and shows it; False (and said why) when a value is not accepted."""
+        raise NotImplementedError
+
+    def to_form(self, field: str, *, focus: bool = True) -> None:
+        """Puts the cursor on a field, shown so far or not."""
         raise NotImplementedError
 
     def first_error(self) -> str:
@@ -80,14 +88,27 @@ class RecipeFiles(PaneScreen):
         else:
             go_on()
 
+    def open_remedy(self, propose: Callable[[], Message]) -> None:
+        """Shows what `propose` (for a thread) would change in a run's recipe; asks first, as `open_recipe`."""
+        if not self.is_mounted:
+            self._remedy = propose
+        elif self.draft.modified:
+            self.call_later(self._ask_about_changes, lambda: self.in_thread(propose, "files"))
+        else:
+            self.in_thread(propose, "files")
+
     def open_first(self) -> None:
         workspace, path = self.app.workspace, self._wanted
-        self.in_thread(lambda: desk.open_file(path) if path else desk.open_first(workspace), "files")
+        first = self._remedy or (lambda: desk.open_file(path) if path else desk.open_first(workspace))
+        self.in_thread(first, "files")
 
     @on(desk.Opened)
     def take_opened(self, message: desk.Opened) -> None:
         self.draft = message.draft
         self.show_draft()
+        if message.field:
+            self.to_form(message.field)
+            self.say(message.words)
 
     @on(desk.Refused)
     async def tell_refused(self, message: desk.Refused) -> None:
@@ -265,18 +286,30 @@ class RecipeFiles(PaneScreen):
     # -- running
 
     def action_run(self) -> None:
+        self._begin_run("starting", desk.start_run)
+
+    def action_queue(self) -> None:
+        self._begin_run("queueing", desk.queue_run)
+
+    def _begin_run(self, doing: str, begin: Callable[[Workspace, Recipe, Path | None, str], Message]) -> None:
         if problem := self.first_error():
             self.say_error(FtuiError(f"cannot run yet: {problem}", "enter on the finding applies its fix"))
             return
         recipe, path, command = self.draft.recipe, self.draft.path, self.draft.command()
         workspace = self.app.workspace
-        self.say(f"starting {recipe.name}…")
-        self.in_thread(lambda: desk.start_run(workspace, recipe, path, command), "launch")
+        self.say(f"{doing} {recipe.name}…")
+        self.in_thread(lambda: begin(workspace, recipe, path, command), "launch")
 
     @on(desk.Launched)
     def take_launched(self, message: desk.Launched) -> None:
-        self.say(f"{message.rundir.id} is training in the background")
+        more = f"; {message.notice}" if message.notice else ""
+        self.say(f"{message.rundir.id} is training in the background{more}")
         self.app.action_pane("train")
+
+    @on(desk.Queued)
+    def take_queued(self, message: desk.Queued) -> None:
+        place = f"is number {message.position} in the queue" if message.position else "is training"
+        self.say(f"{message.run} {place}" + (f": {one_line(message.reason, 80)}" if message.reason else ""))
 
     async def action_copy_command(self) -> None:
         command = self.draft.command()
