@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ftui.gpu.processes import GpuProcess, read_processes
+
 # NVML's error codes after which handles are worthless and the library must be started again.
 _LOST_CODES = frozenset(
     {
@@ -23,6 +25,15 @@ _LOST_CODES = frozenset(
     }
 )
 _RETRY_SECONDS = 10.0
+
+# What a driver in trouble says may be anything: figures beyond these are no figures.
+_MOST_BYTES = 1 << 50
+_MOST_MILLIWATTS = 100_000_000
+_MOST_DEGREES = 1000
+_MOST_REASONS = (1 << 32) - 1
+_MOST_GPUS = 64
+_MOST_SLICES = 16
+_NAME_LENGTH = 128
 
 _TEMPERATURE_GPU = 0
 _MEMORY_V2 = 0x02000028
@@ -43,6 +54,7 @@ class Gpu:
     memory_used, memory_total: bytes. utilization: percent. temperature: degrees Celsius. power,
     power_limit: watts. throttle: why its clocks are held down, () when they are not. power_capped: held
     back by its power limit, which is usual under full load. mig: the slice's number, None for a whole GPU.
+    processes: who holds memory on it, most first; () also where the driver does not tell.
     """
 
     index: int
@@ -56,6 +68,7 @@ class Gpu:
     throttle: tuple[str, ...] = ()
     power_capped: bool | None = None
     mig: int | None = None
+    processes: tuple[GpuProcess, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +126,7 @@ class Reader:
         self._lost = False
         self._ready = self._call("nvmlInit")[0]
         if self._ready:
-            count = self._ask("nvmlDeviceGetCount")
+            count = _whole(self._ask("nvmlDeviceGetCount"), _MOST_GPUS)
             found = [device for index in range(count or 0) for device in self._find(index)]
             # A GPU that fell off the bus is shown without figures rather than gone from the screen.
             there = {device.index for device in found}
@@ -128,10 +141,11 @@ class Reader:
             return [_Device(index, "GPU", None, None)]
         board = _Device(index, _text(self._ask("nvmlDeviceGetName", handle)) or "GPU", handle, handle)
         mode = self._ask("nvmlDeviceGetMigMode", handle)
-        if not mode or not mode[0]:
+        if not isinstance(mode, list | tuple) or not mode or not mode[0]:
             return [board]
         slices = []
-        for number in range(self._ask("nvmlDeviceGetMaxMigDeviceCount", handle) or 0):
+        most = _whole(self._ask("nvmlDeviceGetMaxMigDeviceCount", handle), _MOST_SLICES)
+        for number in range(most or 0):
             part = self._ask("nvmlDeviceGetMigDeviceHandleByIndex", handle, number)
             if part is not None:
                 name = _text(self._ask("nvmlDeviceGetName", part)) or f"{board.name} MIG {number}"
@@ -145,22 +159,35 @@ class Reader:
         if memory is None:
             memory = self._ask("nvmlDeviceGetMemoryInfo", device.handle)
         rates = self._ask("nvmlDeviceGetUtilizationRates", device.handle)
-        reasons = _whole(self._ask("nvmlDeviceGetCurrentClocksEventReasons", device.board))
+        reasons = _whole(self._ask("nvmlDeviceGetCurrentClocksEventReasons", device.board), _MOST_REASONS)
         if reasons is None:  # drivers before 535 know it by its older name
-            reasons = _whole(self._ask("nvmlDeviceGetCurrentClocksThrottleReasons", device.board))
+            reasons = _whole(
+                self._ask("nvmlDeviceGetCurrentClocksThrottleReasons", device.board), _MOST_REASONS
+            )
         return Gpu(
             index=device.index,
             name=device.name,
-            memory_used=_whole(getattr(memory, "used", None)),
-            memory_total=_whole(getattr(memory, "total", None)),
-            utilization=_whole(getattr(rates, "gpu", None)),
-            temperature=_whole(self._ask("nvmlDeviceGetTemperature", device.board, _TEMPERATURE_GPU)),
+            memory_used=_whole(getattr(memory, "used", None), _MOST_BYTES),
+            memory_total=_whole(getattr(memory, "total", None), _MOST_BYTES) or None,
+            utilization=_whole(getattr(rates, "gpu", None), 100),
+            temperature=_whole(
+                self._ask("nvmlDeviceGetTemperature", device.board, _TEMPERATURE_GPU), _MOST_DEGREES
+            ),
             power=_watts(self._ask("nvmlDeviceGetPowerUsage", device.board)),
             power_limit=_watts(self._ask("nvmlDeviceGetEnforcedPowerLimit", device.board)),
             throttle=tuple(word for bit, word in _THROTTLE.items() if (reasons or 0) & bit),
             power_capped=None if reasons is None else bool(reasons & _POWER_CAP),
             mig=device.mig,
+            processes=read_processes([*self._running("Compute", device), *self._running("Graphics", device)]),
         )
+
+    def _running(self, kind: str, device: _Device) -> list[Any]:
+        """NVML's records of the processes that compute or draw on a device."""
+        name = f"nvmlDeviceGet{kind}RunningProcesses"
+        listed = self._ask(name, device.handle)
+        if listed is None:  # drivers before 510 know only the older form
+            listed = self._ask(f"{name}_v2", device.handle)
+        return listed if isinstance(listed, list) else []
 
     def _ask(self, function: str, *arguments: Any) -> Any:
         """The answer of an NVML function, None when it has none."""
@@ -170,11 +197,9 @@ class Reader:
         """(whether it worked, its answer). The one place where NVML is called and its errors end."""
         try:
             return True, getattr(self._nvml, function)(*arguments)
-        except self._nvml.NVMLError as error:
+        except Exception as error:  # noqa: BLE001 - its errors, a function an older library lacks, broken text
             if getattr(error, "value", None) in _LOST_CODES:
                 self._lost = True
-        except (AttributeError, OSError, TypeError, ValueError):
-            pass  # an older library without the function, or text it cannot decode
         return False, None
 
 
@@ -192,12 +217,15 @@ def driver() -> str:
 
 
 def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return text[:_NAME_LENGTH] if isinstance(text, str) else ""
 
 
-def _whole(value: Any) -> int | None:
-    return int(value) if isinstance(value, int) else None
+def _whole(value: Any, most: int) -> int | None:
+    """`value` when it is a number from 0 to `most`: "not available" is often told as the largest there is."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most else None
 
 
 def _watts(milliwatts: Any) -> float | None:
-    return milliwatts / 1000 if isinstance(milliwatts, int) else None
+    figure = _whole(milliwatts, _MOST_MILLIWATTS)
+    return None if figure is None else figure / 1000

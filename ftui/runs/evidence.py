@@ -5,17 +5,20 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ftui.runs import process
 from ftui.runs.lifecycle import Evidence
 from ftui.runs.process import Liveness, ProcessId
-from ftui.runs.rundir import RunDir, end_event, events_backwards
+from ftui.runs.queue_files import is_waiting
+from ftui.runs.rundir import RunDir, end_event, events_backwards, last_attempt
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _STEPPING = frozenset({"plan", "step", "eval", "checkpoint", "sample"})
+# A long evaluation says how far it is often enough to push the last step out of sight.
+_STEPPING_STAGES = ("train", "evaluate", "checkpoint", "sample", "save")
 _RECENT_EVENTS = 50
 
 
@@ -26,23 +29,30 @@ def gather(rundir: RunDir) -> Evidence:
     """
     record = rundir.read_proc()
     attempt = record.get("attempt")
-    attempt = attempt if isinstance(attempt, int) else 0
+    if not isinstance(attempt, int):  # none was begun, or proc.json is damaged: the other files tell
+        attempt = last_attempt(rundir)
     if exit_record := _exit_of(rundir, attempt):
         return Evidence(attempt, exit=exit_record)
+    if not attempt and is_waiting(rundir):
+        return Evidence(0, queued=True)
     supervisor = process.from_dict(record.get("supervisor"))
-    trainer = trainer_of(rundir)
-    alive = _liveness(supervisor), _liveness(trainer)
+    # One look at the supervisor for both: seen alive first and dead a moment later, it would leave a trainer
+    # that was never written down unlooked for.
+    supervising = _liveness(supervisor)
+    trainer = _trainer(rundir, record, supervising)
+    if trainer is not None:
+        attempt = max(1, attempt)
     recent = itertools.islice(events_backwards(rundir.events_path), _RECENT_EVENTS)
     return Evidence(
         attempt,
-        supervisor=alive[0],
-        trainer=alive[1],
+        supervisor=supervising,
+        trainer=_liveness(trainer),
         exit=_exit_of(rundir, attempt),
         end=end_event(rundir.events_path, attempt),
         stop_requested="stop" in rundir.requests(),
-        stepping=any(event["type"] in _STEPPING for event in recent if event.get("attempt") == attempt),
+        stepping=any(_is_stepping(event) for event in recent if event.get("attempt") == attempt),
         silent_seconds=_silence.seconds(rundir),
-        age_seconds=max(0.0, time.time() - modified(rundir.path)),
+        age_seconds=abs(time.time() - modified(rundir.path)),  # made in the future: the clock was set back
         rebooted=supervisor is not None and supervisor.boot_id != process.boot_id(),
         host=supervisor.host if supervisor else "",
     )
@@ -56,22 +66,35 @@ def supervisor_of(rundir: RunDir) -> ProcessId | None:
 def trainer_of(rundir: RunDir) -> ProcessId | None:
     """The trainer of the newest attempt: as recorded, or found by its environment.
 
-    The search is needed only where the supervisor died between starting the trainer and writing it down.
+    The search is needed only where the supervisor died between starting the trainer and writing it down, and
+    where proc.json is damaged.
     """
     record = rundir.read_proc()
-    known = process.from_dict(record.get("trainer"))
-    supervisor = process.from_dict(record.get("supervisor"))
-    if known is not None or supervisor is None or supervisor.boot_id != process.boot_id():
+    return _trainer(rundir, record, _liveness(process.from_dict(record.get("supervisor"))))
+
+
+def _trainer(rundir: RunDir, record: dict[str, Any], supervising: Liveness | None) -> ProcessId | None:
+    supervisor, known = process.from_dict(record.get("supervisor")), process.from_dict(record.get("trainer"))
+    if known is not None:
         return known
-    if process.liveness(supervisor) is not Liveness.DEAD:
-        return None  # not started yet, or about to be written down
+    if supervisor is not None and (
+        supervisor.boot_id != process.boot_id() or supervising is not Liveness.DEAD
+    ):
+        return None  # gone with the last boot, or not started yet, or about to be written down
+    # It may have been written down by a supervisor that ended after `record` was read.
+    if (written := process.from_dict(rundir.read_proc().get("trainer"))) is not None:
+        return written
     # Processes come and go while they are listed: "none" is believed only the second time. The oldest is the
     # trainer, the others are its workers.
     for _ in range(2):
-        found = [one for one in process.processes_of(rundir.path) if one.pid != supervisor.pid]
+        found = list(process.processes_of(rundir.path))
         if found:
             return min(found, key=lambda one: one.start_ticks)
     return None
+
+
+def _is_stepping(event: dict[str, Any]) -> bool:
+    return event["type"] in _STEPPING or event.get("stage") in _STEPPING_STAGES
 
 
 def modified(path: Path) -> float:
@@ -108,7 +131,8 @@ class _Silence:
         with self._lock:
             known = self._seen.get(rundir.path)
             if known is None:
-                known = times, now, max(0.0, time.time() - max(times))
+                last = max(times) or modified(rundir.path)
+                known = times, now, max(0.0, time.time() - last)
             elif known[0] != times:
                 known = times, now, 0.0
             self._seen[rundir.path] = known

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # An evaluation may lie this many events back; what lies further is taken from status.json.
 _RECENT_EVENTS = 400
+_LARGEST = 2**63
+_LAST_MOMENT = 250_000_000_000  # in the year 9892
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,15 @@ class Figures:
 
 
 def latest_figures(rundir: RunDir) -> Figures:
-    """The newest figures of a run, from its last events first and status.json for the rest."""
-    status, found, stage = rundir.read_status(), _Found(), ""
+    """The newest figures of a run, from its last events first and status.json for the rest.
+
+    A full disk loses events: where status.json was written after the last of them and is further, it is right.
+    """
+    status, found, stage, newest = rundir.read_status(), _Found(), "", 0.0
     missing = {"step", "eval"} if number(status.get("eval_loss")) is None else {"step"}
     for event in itertools.islice(events_backwards(rundir.events_path), _RECENT_EVENTS):
         kind = event["type"]
+        newest = newest or number(event.get("t")) or 0.0
         if kind == "step":
             found.take(event, "step", "steps", "loss", "tokens_per_second")
             found.offer("eta_seconds", _eta(event))
@@ -49,10 +55,13 @@ def latest_figures(rundir: RunDir) -> Figures:
         missing.discard(kind)
         if not missing or kind == "attempt":
             break
+    written, step = number(status.get("updated")) or 0.0, number(status.get("step")) or 0.0
+    if round(written, 3) >= newest and step > found.values.get("step", math.inf):
+        found.values.clear()
     found.take(status, "step", "steps", "loss", "eval_loss", "tokens_per_second")
     return Figures(
-        step=_whole(found.values.get("step")),
-        steps=_whole(found.values.get("steps")),
+        step=whole(found.values.get("step")),
+        steps=whole(found.values.get("steps")),
         loss=found.values.get("loss"),
         eval_loss=found.values.get("eval_loss"),
         tokens_per_second=found.values.get("tokens_per_second"),
@@ -62,8 +71,22 @@ def latest_figures(rundir: RunDir) -> Figures:
 
 
 def number(value: Any) -> float | None:
-    """`value` when it is a number (NaN and infinity included), else None."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """`value` when it is a number (NaN and infinity included), else None. A damaged one may fit no float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if isinstance(value, float) or abs(value) <= _LARGEST else None
+
+
+def whole(value: Any) -> int | None:
+    """`value` as a whole number when it is a finite number of a size that counts have, else None."""
+    known = number(value)
+    return int(known) if known is not None and math.isfinite(known) and abs(known) <= _LARGEST else None
+
+
+def moment(value: Any) -> float | None:
+    """`value` when it is a time that a calendar knows, in seconds since the epoch; else None."""
+    when = number(value)
+    return when if when is not None and 0 < when < _LAST_MOMENT else None
 
 
 class _Found:
@@ -84,7 +107,3 @@ class _Found:
 def _eta(event: Mapping[str, Any]) -> float | None:
     step, steps, each = (number(event.get(name)) for name in ("step", "steps", "step_time"))
     return None if step is None or steps is None or each is None else max(0.0, (steps - step) * each)
-
-
-def _whole(value: float | None) -> int | None:
-    return int(value) if value is not None and math.isfinite(value) else None

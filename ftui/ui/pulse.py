@@ -6,18 +6,24 @@ One producer for all panes: a frozen snapshot travels as a message, widgets only
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 from ftui.core.errors import FtuiError
+from ftui.core.text import one_line
+from ftui.ui.hung_up import end_if_hung_up
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ftui.core.vitals import Alarm
     from ftui.gpu.host import HostSnapshot
     from ftui.gpu.nvml import Gpu
     from ftui.runs.state import RunSummary
+    from ftui.runs.workspace import Workspace
     from ftui.ui.app import FtuiApp
 
 PERIOD_SECONDS = 1.0
@@ -33,6 +39,7 @@ class Pulse:
 
     trend: where the loss of the run at work is going: "down", "up", "flat", or "" while nobody can say.
     trouble: why the runs could not be listed; "" normally. lately: `gpus` of the last minute, oldest first.
+    alarms: what the run doctor says of the runs at work, by run id.
     """
 
     runs: tuple[RunSummary, ...] = ()
@@ -41,6 +48,7 @@ class Pulse:
     trend: str = ""
     trouble: str = ""
     lately: tuple[tuple[Gpu, ...], ...] = field(default=(), compare=False)
+    alarms: Mapping[str, tuple[Alarm, ...]] = field(default_factory=dict)
 
 
 EMPTY_PULSE = Pulse()
@@ -59,26 +67,14 @@ def pulse_loop(app: FtuiApp) -> None:
     """
     from textual.worker import get_current_worker
 
-    from ftui.gpu import host, nvml
-    from ftui.runs.state import list_runs
-
     worker, pause = get_current_worker(), Event()
-    runs: tuple[RunSummary, ...] = ()
-    trend, last = Trend(), EMPTY_PULSE
-    lately: deque[tuple[Gpu, ...]] = deque(maxlen=_LATELY)
+    looker, last = _Looker(app.workspace), EMPTY_PULSE
     while not worker.is_cancelled:
-        trouble = ""
+        end_if_hung_up()
         try:
-            runs = tuple(list_runs(app.workspace))
-        except FtuiError as error:  # an unreadable folder: the last known runs stay, with why
-            trouble = error.message
-        except OSError as error:
-            trouble = f"cannot read the runs: {error.strerror}"
-        gpus = nvml.snapshot()
-        if gpus:
-            lately.append(gpus)
-        seen = host.snapshot(app.workspace.root)
-        pulse = Pulse(runs, gpus, seen, trend.of(runs), trouble, tuple(lately))
+            pulse = looker.look()
+        except Exception as error:  # noqa: BLE001 - the last line of defence: a strip that stands still lies
+            pulse = replace(last, trouble=one_line(f"{type(error).__name__}: {error}", 160))
         if pulse != last:
             last = pulse
             app.post_message(PulseMessage(pulse))
@@ -86,6 +82,52 @@ def pulse_loop(app: FtuiApp) -> None:
             if worker.is_cancelled:
                 break
             pause.wait(PERIOD_SECONDS / _SLICES)
+
+
+class _Looker:
+    """One look after the other at a workspace's runs and this machine; keeps what the next one compares with."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        from ftui.gpu import nvml
+        from ftui.gpu.latest import Latest
+        from ftui.runs.watch import Watch
+
+        self._workspace = workspace
+        self._runs: tuple[RunSummary, ...] = ()
+        self._trend, self._watch, self._latest = Trend(), Watch(), Latest(nvml.snapshot)
+        self._lately: deque[tuple[Gpu, ...]] = deque(maxlen=_LATELY)
+
+    def look(self) -> Pulse:
+        from ftui.gpu import host
+
+        trouble = self._list_runs()
+        gpus = self._latest.snapshot()
+        if gpus:
+            self._lately.append(gpus)
+        return Pulse(
+            self._runs,
+            gpus,
+            host.snapshot(self._workspace.root),
+            self._trend.of(self._runs),
+            trouble,
+            tuple(self._lately),
+            self._watch.look(self._runs, self._lately),
+        )
+
+    def _list_runs(self) -> str:
+        """Why the runs cannot be listed, "" when they can; the last known ones stay meanwhile."""
+        from ftui.runs.queue_kick import kick
+        from ftui.runs.state import list_runs
+
+        try:
+            self._runs = tuple(list_runs(self._workspace, self._latest.snapshot))
+            if any(run.state == "queued" for run in self._runs):
+                kick(self._workspace)
+        except FtuiError as error:
+            return error.message
+        except OSError as error:
+            return f"cannot read the runs: {error.strerror}"
+        return ""
 
 
 class Trend:

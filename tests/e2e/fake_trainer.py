@@ -5,6 +5,8 @@ loading  stays in its load stage until asked to stop        deaf     ignores req
 worker   starts a child that would outlive it               slow     takes a fifth of a second a step
 fail     ends with a failure event                          raise    ends with a traceback
 mute     ends well without an `end` event                   blank    prints and writes nothing at all
+starting, training, evaluating, saving: stays in that phase, after step 7 but for the first, until asked to stop
+or until there is a file `go` in the run directory
 """
 
 import os
@@ -15,6 +17,8 @@ import time
 from pathlib import Path
 
 from ftui.runs.rundir import EXIT_FAILED, EXIT_FINISHED, EXIT_STOPPED, EventWriter, RunDir
+
+_HELD_STEP = 7
 
 
 def main() -> int:
@@ -37,6 +41,8 @@ def main() -> int:
             events.emit("end", outcome="stopped", step=0, message="", hint="", adapter="")
             return EXIT_STOPPED
         time.sleep(0.02)
+    if "starting" in traits:
+        hold(rundir, events, "load")
     events.emit("plan", steps=steps, epochs=1, batch_size=1, micro_batch=1, tokens_per_step=10)
     for step in range(done + 1, steps + 1):
         time.sleep(0.2 if "slow" in traits else 0.01)
@@ -44,6 +50,18 @@ def main() -> int:
         figures = {"step": step, "steps": steps, "loss": loss, "tokens_per_second": 100.0}
         events.emit("step", **figures, learning_rate=1e-4, grad_norm=1.0, num_tokens=step, step_time=0.01)
         rundir.write_status(stage="train", **figures)
+        if step == _HELD_STEP and "training" in traits:
+            hold(rundir, events, "train")
+        if step == _HELD_STEP and "evaluating" in traits:
+            events.emit("progress", stage="evaluate", done=1, total=9, unit="rows", note="")
+            hold(rundir, events, "evaluate")
+            events.emit("eval", step=step, eval_loss=loss, eval_seconds=0.1)
+        if step == _HELD_STEP and "saving" in traits:
+            half = rundir.checkpoints / f".saving-step-{step}"
+            half.mkdir(parents=True)
+            (half / "optimizer.pt").write_bytes(b"half of")
+            hold(rundir, events, "checkpoint")
+            half.rename(rundir.checkpoints / f"step-{step}")
         if step % 5 == 0:
             save(rundir, events, step)
         if "fail" in traits and step == 3:
@@ -60,6 +78,13 @@ def main() -> int:
         rundir.adapter.mkdir()
         events.emit("end", outcome="finished", step=steps, message="", hint="", adapter=str(rundir.adapter))
     return EXIT_FINISHED
+
+
+def hold(rundir: RunDir, events: EventWriter, stage: str) -> None:
+    while not (rundir.path / "go").exists() and "stop" not in rundir.requests():
+        events.emit("heartbeat", stage=stage)
+        rundir.write_status(stage=stage)
+        time.sleep(0.02)
 
 
 def save(rundir: RunDir, events: EventWriter, step: int) -> None:

@@ -2,89 +2,14 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import psutil
 import pynvml
 import pytest
 
 from ftui.gpu import host, nvml
 from ftui.gpu.nvml import Gpu, Reader
-
-CODES = sorted(code for name, code in vars(pynvml).items() if name.startswith("NVML_ERROR_"))
-GIB = 1 << 30
-
-
-class FakeNvml:
-    """A driver with two GPUs that raises on request; counts how often each function was called."""
-
-    NVMLError = pynvml.NVMLError
-
-    def __init__(self, count=2, mig=False):
-        self.count, self.mig = count, mig
-        self.fails: dict[str, int] = {}
-        self.calls: dict[str, int] = {}
-
-    def __getattr__(self, name):
-        answer = object.__getattribute__(self, f"_{name}")
-
-        def call(*arguments):
-            self.calls[name] = self.calls.get(name, 0) + 1
-            if name in self.fails:
-                raise pynvml.NVMLError(self.fails[name])
-            return answer(*arguments)
-
-        return call
-
-    def _nvmlInit(self): ...
-    def _nvmlShutdown(self): ...
-    def _nvmlDeviceGetCount(self):
-        return self.count
-
-    def _nvmlSystemGetDriverVersion(self):
-        return "570.1"
-
-    def _nvmlDeviceGetHandleByIndex(self, index):
-        return f"gpu{index}"
-
-    def _nvmlDeviceGetName(self, handle):
-        return b"NVIDIA Test" if handle == "gpu0" else f"NVIDIA {handle}"
-
-    def _nvmlDeviceGetMigMode(self, handle):
-        if not self.mig:
-            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
-        return [1, 1]
-
-    def _nvmlDeviceGetMaxMigDeviceCount(self, handle):
-        return 7
-
-    def _nvmlDeviceGetMigDeviceHandleByIndex(self, handle, index):
-        if index > 1:
-            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
-        return f"{handle}/slice{index}"
-
-    def _nvmlDeviceGetMemoryInfo(self, handle, version=None):
-        return SimpleNamespace(used=3 * GIB, total=24 * GIB)
-
-    def _nvmlDeviceGetUtilizationRates(self, handle):
-        if "/" in handle:
-            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
-        return SimpleNamespace(gpu=97, memory=50)
-
-    def _nvmlDeviceGetTemperature(self, handle, sensor):
-        return 71
-
-    def _nvmlDeviceGetPowerUsage(self, handle):
-        return 250_500
-
-    def _nvmlDeviceGetEnforcedPowerLimit(self, handle):
-        return 300_000
-
-    def _nvmlDeviceGetCurrentClocksEventReasons(self, handle):
-        return 0x04 | 0x40 | 0x01
-
-
-FUNCTIONS = [name[1:] for name in vars(FakeNvml) if name.startswith("_nvml")]
+from ftui.gpu.processes import OTHER, GpuProcess
+from tests.scripted_nvml import CODES, FUNCTIONS, GIB, ScriptedNvml
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +18,7 @@ def _no_waiting(monkeypatch):
 
 
 def test_every_figure_is_read_in_plain_units():
-    assert Reader(FakeNvml(count=1)).snapshot() == (
+    assert Reader(ScriptedNvml(count=1)).snapshot() == (
         Gpu(
             index=0,
             name="NVIDIA Test",
@@ -105,6 +30,7 @@ def test_every_figure_is_read_in_plain_units():
             power_limit=300.0,
             throttle=("too hot (hardware)",),
             power_capped=True,
+            processes=(GpuProcess(2**22 - 5, OTHER, 2 * GIB), GpuProcess(1, OTHER, GIB)),
         ),
     )
 
@@ -112,7 +38,7 @@ def test_every_figure_is_read_in_plain_units():
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_no_error_of_any_call_is_ever_raised_and_figures_come_back_when_it_passes(function):
     for code in CODES:
-        driver = FakeNvml()
+        driver = ScriptedNvml()
         reader = Reader(driver)
         whole = reader.snapshot()
         driver.fails[function] = code
@@ -129,7 +55,7 @@ def test_no_error_of_any_call_is_ever_raised_and_figures_come_back_when_it_passe
 
 
 def test_handles_are_kept_between_snapshots():
-    driver = FakeNvml()
+    driver = ScriptedNvml()
     reader = Reader(driver)
     for _ in range(5):
         reader.snapshot()
@@ -139,7 +65,7 @@ def test_handles_are_kept_between_snapshots():
 
 @pytest.mark.parametrize("code", [pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_UNINITIALIZED])
 def test_a_lost_gpu_stays_listed_and_nvml_is_started_again(code):
-    driver = FakeNvml()
+    driver = ScriptedNvml()
     reader = Reader(driver)
     reader.snapshot()
     driver.fails["nvmlDeviceGetMemoryInfo"] = code
@@ -150,7 +76,7 @@ def test_a_lost_gpu_stays_listed_and_nvml_is_started_again(code):
 
 
 def test_a_gpu_that_fell_off_the_bus_is_shown_without_figures():
-    driver = FakeNvml()
+    driver = ScriptedNvml()
     reader = Reader(driver)
     reader.snapshot()
     driver.count = 1
@@ -163,7 +89,7 @@ def test_a_gpu_that_fell_off_the_bus_is_shown_without_figures():
 
 
 def test_without_a_driver_there_is_no_gpu_and_one_that_comes_later_is_found():
-    driver = FakeNvml()
+    driver = ScriptedNvml()
     driver.fails = dict.fromkeys(FUNCTIONS, pynvml.NVML_ERROR_UNINITIALIZED)
     driver.fails["nvmlInit"] = pynvml.NVML_ERROR_LIBRARY_NOT_FOUND
     reader = Reader(driver)
@@ -175,7 +101,7 @@ def test_without_a_driver_there_is_no_gpu_and_one_that_comes_later_is_found():
 
 
 def test_mig_slices_are_listed_with_what_they_have():
-    gpus = Reader(FakeNvml(count=1, mig=True)).snapshot()
+    gpus = Reader(ScriptedNvml(count=1, mig=True)).snapshot()
     assert [(gpu.index, gpu.mig, gpu.memory_total, gpu.utilization) for gpu in gpus] == [
         (0, 0, 24 * GIB, None),
         (0, 1, 24 * GIB, None),
@@ -184,14 +110,14 @@ def test_mig_slices_are_listed_with_what_they_have():
 
 
 def test_older_drivers_are_asked_the_older_way():
-    driver = FakeNvml(count=1)
+    driver = ScriptedNvml(count=1)
     driver.fails["nvmlDeviceGetCurrentClocksEventReasons"] = pynvml.NVML_ERROR_FUNCTION_NOT_FOUND
-    driver._nvmlDeviceGetCurrentClocksThrottleReasons = lambda handle: 0x80
+    driver.says["nvmlDeviceGetCurrentClocksThrottleReasons"] = 0x80
     assert Reader(driver).snapshot()[0].throttle == ("power brake",)
 
 
 def test_a_library_without_a_function_is_a_figure_less():
-    class Old(FakeNvml):
+    class Old(ScriptedNvml):
         _nvmlDeviceGetEnforcedPowerLimit = property()
 
     assert Reader(Old(count=1)).snapshot()[0].power_limit is None
@@ -217,5 +143,6 @@ def test_a_host_that_tells_nothing_is_all_none(tmp_path, monkeypatch):
 
     monkeypatch.setattr(psutil, "virtual_memory", refuse)
     monkeypatch.setattr(psutil, "cpu_percent", refuse)
+    monkeypatch.setattr(psutil, "swap_memory", refuse)
     monkeypatch.setattr(host.shutil, "disk_usage", broken)
     assert host.snapshot(tmp_path) == host.HostSnapshot()

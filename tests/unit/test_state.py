@@ -217,3 +217,46 @@ def test_a_run_is_found_by_its_id_its_beginning_or_last(workspace):
     for text in ("tickets", "nothing", "", "../runs", "last-one"):
         with pytest.raises(FtuiError):
             find_run(workspace, text)
+
+
+def test_a_supervisor_that_dies_while_it_is_looked_at_hides_no_trainer(workspace, monkeypatch):
+    rundir = make_run(workspace, supervisor=me(), trainer=None)
+    looks = [ALIVE]
+    monkeypatch.setattr(process, "liveness", lambda who: looks.pop() if looks else DEAD)
+    assert run_state(rundir) == "running"
+
+
+def test_a_long_evaluation_is_running_though_the_last_step_is_far_back(workspace):
+    rundir = make_run(workspace, supervisor=me(), trainer=me())
+    with EventWriter(rundir, 1) as events:
+        for done in range(500):
+            events.emit("progress", stage="evaluate", done=done, total=1000, unit="rows", note="")
+    assert run_state(rundir) == "running"
+
+
+def test_what_a_full_disk_kept_from_the_events_is_told_by_the_status(workspace):
+    rundir = make_run(workspace, supervisor=me(), trainer=me())
+    rundir.write_status(step=9, steps=10, loss=0.05, tokens_per_second=3.0)
+    run = summarize(rundir)
+    assert (run.step, run.steps, run.loss, run.tokens_per_second) == (9, 10, 0.05, 3.0)
+    with EventWriter(rundir, 1) as events:
+        events.emit("step", step=10, steps=10, loss=0.04, tokens_per_second=7.0, step_time=2.0)
+    assert (summarize(rundir).step, summarize(rundir).loss) == (10, 0.04)
+
+
+def test_a_run_whose_record_of_processes_is_lost_ended_as_its_other_files_say(workspace):
+    rundir = make_run(workspace, supervisor=me(**DEAD_PID), trainer=me(**DEAD_PID), end="finished")
+    rundir.proc_path.unlink()
+    assert run_state(rundir) == "finished"
+    replace_json(rundir.exit_path, {"attempt": 1, "outcome": "failed", "reason": "out of memory"})
+    run = summarize(rundir)
+    assert (run.state, run.reason, run.attempts) == ("failed", "out of memory", 1)
+
+
+def test_a_run_made_in_the_future_by_a_clock_since_set_back_does_not_start_for_ever(workspace):
+    rundir = RunDir(workspace.runs / "run-1")
+    rundir.path.mkdir(parents=True)
+    assert run_state(rundir) == "starting"
+    later = time.time() + 86_400
+    os.utime(rundir.path, (later, later))
+    assert run_state(rundir) == "crashed"
