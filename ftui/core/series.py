@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from array import array
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -69,6 +70,50 @@ def smooth(ys: Sequence[float], weight: float) -> list[float]:
             share = weight * share + (1 - weight)
         smoothed.append(average / share if share else math.nan)
     return smoothed
+
+
+def extremes(ys: Sequence[float], start: int, stop: int, width: int) -> list[int]:
+    """The places in ys[start:stop] that keep its shape, ascending.
+
+    The lowest and the highest finite value and the first hole of every stretch of `width` values.
+    """
+    import numpy as np  # only a long curve is worth its import
+
+    values = np.asarray(memoryview(ys) if isinstance(ys, array) else ys, dtype=np.float64)[start:stop]
+    whole = len(values) // width * width
+    kept = []
+    for begin, part in ((0, values[:whole].reshape(-1, width)), (whole, values[whole:].reshape(1, -1))):
+        if not part.size:
+            continue
+        first = begin + np.arange(len(part)) * width
+        finite = np.isfinite(part)
+        if finite.all():
+            kept += [first + part.argmin(axis=1), first + part.argmax(axis=1)]
+            continue
+        kept += [
+            first + np.where(finite, part, np.inf).argmin(axis=1),
+            first + np.where(finite, part, -np.inf).argmax(axis=1),
+            (first + finite.argmin(axis=1))[~finite.all(axis=1)],
+        ]
+    if not kept:
+        return []
+    places: list[int] = (start + np.unique(np.concatenate(kept))).tolist()
+    return places
+
+
+def means(ys: Sequence[float], start: int, stop: int, stretches: int) -> tuple[list[int], list[float]]:
+    """The middle and the mean finite value of each stretch of ys[start:stop], NaN where it has none."""
+    import numpy as np
+
+    count = stop - start
+    values = np.asarray(memoryview(ys) if isinstance(ys, array) else ys, dtype=np.float64)[start:stop]
+    edges = np.linspace(0, count, min(stretches, count) + 1).astype(np.int64)
+    finite = np.isfinite(values)
+    sums = np.add.reduceat(np.where(finite, values, 0.0), edges[:-1])
+    counts = np.add.reduceat(finite.astype(np.int64), edges[:-1])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        averages = sums / counts
+    return (start + (edges[:-1] + edges[1:]) // 2).tolist(), averages.tolist()
 
 
 def _bucket(values: Sequence[float]) -> Bucket:

@@ -24,6 +24,7 @@ class Columns:
 
     def __init__(self) -> None:
         self._columns: dict[str, array[float]] = {STEP: array("d")}
+        self.cuts = 0  # how often rows were forgotten
 
     def __len__(self) -> int:
         return len(self._columns[STEP])
@@ -62,6 +63,9 @@ class Columns:
         keep = len(steps)
         while keep and steps[keep - 1] > step:
             keep -= 1
+        if keep == len(steps):
+            return
+        self.cuts += 1
         for column in self._columns.values():
             del column[keep:]
 
@@ -69,17 +73,21 @@ class Columns:
         self, names: list[str], rows: list[dict[str, Any]], extra: dict[str, Sequence[float]]
     ) -> bool:
         """Adds rows of the same fields a column at a time; False, with nothing done, where one is unusual."""
-        told: dict[str, Sequence[float]] = dict(extra)
-        for name in names:
-            if name not in _NOT_CHARTED and not isinstance(rows[0][name], str | list | dict):
-                told[name] = list(map(operator.itemgetter(name), rows))
+        told: dict[str, Sequence[Any]] = {
+            name: values
+            for name, values in zip(names, zip(*map(dict.values, rows), strict=True), strict=True)
+            if name not in _NOT_CHARTED and not _words(values)
+        }
+        told |= extra
         steps = told.get(STEP, ())
         try:
             last = self._columns[STEP][-1] if len(self) else -math.inf
             if not steps or not steps[0] > last or not all(map(operator.lt, steps, steps[1:])):
                 return False
-            columns = {name: array("d", values) for name, values in told.items()}
-        except TypeError:  # a None or a word among the numbers
+            columns = {
+                name: numbers for name, values in told.items() if (numbers := _numbers(values)) is not None
+            }
+        except TypeError:  # a word among the numbers
             return False
         if math.isinf(steps[-1]):
             return False
@@ -107,3 +115,30 @@ class Columns:
             self._columns[name] = array("d", [math.nan]) * count
         for name, column in self._columns.items():
             column.append(values.get(name, math.nan))
+
+    @classmethod
+    def of(cls, columns: dict[str, array[float]]) -> Columns:
+        """A table of columns as they were in one. Raises ValueError where they are no table."""
+        if STEP not in columns or len({len(column) for column in columns.values()}) != 1:
+            raise ValueError("not the columns of a table")
+        table = cls()
+        table._columns = dict(columns)
+        return table
+
+
+def _words(values: Sequence[Any]) -> bool:
+    """Whether a column has nothing to chart, which its first value tells of all but damaged ones."""
+    return isinstance(values[0], str | list | dict) and all(
+        isinstance(value, str | list | dict) for value in values
+    )
+
+
+def _numbers(values: Sequence[Any]) -> array[float] | None:
+    """`values` as floats, NaN for None; None where no number was told. Raises TypeError for a word."""
+    try:
+        return array("d", values)
+    except TypeError:
+        known = [value is not None for value in values]
+        if not any(known):
+            return None
+        return array("d", [value if told else math.nan for value, told in zip(values, known, strict=True)])

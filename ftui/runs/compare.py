@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ftui.core.errors import FtuiError
 from ftui.core.recipe import fields, load_recipe
-from ftui.runs.history import SECONDS, read_history
+from ftui.runs.history import SECONDS
+from ftui.runs.live import read_history
 from ftui.runs.state import run_state
 
 if TYPE_CHECKING:
@@ -18,18 +19,25 @@ if TYPE_CHECKING:
     from ftui.runs.rundir import RunDir
 
 _NOT_COMPARED = frozenset({"name", "description"})
+_DATA = (("data", "train", "sha256"), ("data", "train", "journal_sha256"))
+_DRAWN = 20_000  # steps
 _MEMORY = ("memory_peak", "memory_reserved", "memory_rss")
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a run; None is not known. loss: median of its last steps. Bytes, seconds, tokens a second."""
+    """What came of a run; None is not known.
+
+    loss: median of its last steps. eval_loss, perplexity: of the newest evaluation. Bytes, seconds, tokens a
+    second.
+    """
 
     run: str
     state: str
     steps: int | None
     loss: float | None
     eval_loss: float | None
+    perplexity: float | None
     best_eval_loss: float | None
     best_step: int | None
     tokens_per_second: float | None
@@ -50,28 +58,39 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
+    """same_data: whether all were trained on the same rows, None where a run does not tell."""
+
     outcomes: tuple[Outcome, ...]
     differences: tuple[Difference, ...]
+    same_data: bool | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As `ftui runs compare --json` prints it."""
         return {
             "runs": [outcome.to_dict() for outcome in self.outcomes],
             "differences": [{"field": one.field, "values": list(one.values)} for one in self.differences],
+            "same_data": self.same_data,
         }
 
 
-def compare(rundirs: Sequence[RunDir]) -> Comparison:
-    """Reads every run whole: for a thread. Raises FtuiError where there are fewer than two."""
+def compare(rundirs: Sequence[RunDir], histories: Sequence[History] = ()) -> Comparison:
+    """What differs between runs and what came of each. Raises FtuiError where there are fewer than two.
+
+    histories: of the runs, in order, where they were read already; reading them whole takes a while.
+    """
     if len(rundirs) < 2:
         raise FtuiError("it takes two runs to compare", "name another one")
-    return Comparison(tuple(map(_outcome, rundirs)), tuple(_differences(rundirs)))
+    histories = histories or [read_history(rundir.events_path) for rundir in rundirs]
+    outcomes = tuple(map(_outcome, rundirs, histories))
+    manifests = [rundir.read_manifest() for rundir in rundirs]
+    hashes = [[_dig(manifest, path) for path in _DATA] for manifest in manifests]
+    known = all(file is not None for file, _ in hashes)
+    same = all(one == hashes[0] for one in hashes) if known else None
+    return Comparison(outcomes, tuple(differences(rundirs, manifests)), same)
 
 
-def _outcome(rundir: RunDir) -> Outcome:
-    history = read_history(rundir.events_path)
+def _outcome(rundir: RunDir, history: History) -> Outcome:
     lowest = _lowest(history)
-    speeds = sorted(v for v in history.steps.column("tokens_per_second") if math.isfinite(v))
     peak = next((known for name in _MEMORY if (known := _highest(history, name)) is not None), None)
     last = history.steps.last("step")
     recent = sorted(v for v in history.steps.column("loss")[-10:] if math.isfinite(v))
@@ -81,9 +100,10 @@ def _outcome(rundir: RunDir) -> Outcome:
         steps=int(last) if last is not None else None,
         loss=recent[len(recent) // 2] if recent else None,
         eval_loss=history.evals.last("eval_loss"),
+        perplexity=history.evals.last("eval_perplexity"),
         best_eval_loss=lowest[0] if lowest else None,
         best_step=lowest[1] if lowest else None,
-        tokens_per_second=speeds[len(speeds) // 2] if speeds else None,
+        tokens_per_second=_median(history.steps.column("tokens_per_second")),
         peak_memory=peak,
         seconds=history.steps.last(SECONDS),
     )
@@ -94,23 +114,30 @@ def _lowest(history: History) -> tuple[float, int] | None:
     return min(((loss, int(step)) for loss, step in pairs if math.isfinite(loss)), default=None)
 
 
+def _median(values: Sequence[float]) -> float | None:
+    """Of the finite values; of a long run, of some drawn evenly."""
+    drawn = values[:: max(1, len(values) // _DRAWN)]
+    finite = sorted(value for value in drawn if math.isfinite(value))
+    return finite[len(finite) // 2] if finite else None
+
+
 def _highest(history: History, name: str) -> float | None:
     if name not in history.steps.names:
         return None
     return max((value for value in history.steps.column(name) if math.isfinite(value)), default=None)
 
 
-def _differences(rundirs: Sequence[RunDir]) -> list[Difference]:
+def differences(rundirs: Sequence[RunDir], manifests: Sequence[dict[str, Any]]) -> list[Difference]:
+    """What runs were made of that is not the same: recipe, data, base and versions."""
     found = []
     documents = [_recipe(rundir) for rundir in rundirs]
     for name in fields():
         values = tuple(document.get(name) if document else None for document in documents)
         if name not in _NOT_COMPARED and any(value != values[0] for value in values):
             found.append(Difference(name, values))
-    manifests = [rundir.read_manifest() for rundir in rundirs]
     for what, path in (
-        ("data file", ("data", "train", "sha256")),
-        ("annotations", ("data", "train", "journal_sha256")),
+        ("data file", _DATA[0]),
+        ("annotations", _DATA[1]),
         ("chat template", ("template_sha256",)),
         ("base weights", ("base_fingerprint",)),
         ("torch", ("versions", "torch")),

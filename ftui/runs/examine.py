@@ -9,6 +9,7 @@ from ftui.core.doctor import Examination, examine
 from ftui.core.vitals import GpuFigures, Vitals
 from ftui.gpu.host import disk_free
 from ftui.runs.evidence import silent_seconds
+from ftui.runs.figures import whole
 from ftui.runs.lifecycle import STALLED_SECONDS
 from ftui.runs.state import ACTIVE
 
@@ -26,26 +27,31 @@ _EARLIER = 2000  # older ones, drawn evenly: a look at a million steps costs as 
 
 
 def examine_run(
-    rundir: RunDir, history: History, state: State, gpus: Sequence[Sequence[Gpu]] = ()
+    rundir: RunDir,
+    history: History,
+    state: State,
+    gpus: Sequence[Sequence[Gpu]] = (),
+    pid: int | None = None,
 ) -> Examination:
     """What is wrong with a run, by what it has told so far.
 
-    gpus: snapshots of the last minute, the oldest first. The run's GPU is known only where there is one.
+    gpus: snapshots of the last minute, the oldest first. pid: of the trainer; where there are several GPUs it
+    tells which of them is the run's.
     """
     active = state in ACTIVE
-    sizes = [event.get("bytes") for event in history.checkpoints]
+    sizes = [whole(event.get("bytes")) for event in history.checkpoints]
     steps = (history.plan or {}).get("steps")
     return examine(
         Vitals(
             steps=_drawn(history.steps, _STEPS),
             evals=_drawn(history.evals, _EVALS),
-            total_steps=int(steps) if isinstance(steps, int | float) else 0,
+            total_steps=whole(steps) or 0,
             active=active,
             silence=silent_seconds(rundir) if active else None,
             patience=STALLED_SECONDS,
-            gpu=_gpu_figures(gpus),
+            gpu=_gpu_figures(gpus, pid) if active else None,
             disk_free=disk_free(rundir.path),
-            checkpoint_bytes=next((float(size) for size in sizes if isinstance(size, int | float)), None),
+            checkpoint_bytes=next((float(size) for size in sizes if size is not None), None),
         )
     )
 
@@ -64,8 +70,9 @@ def _drawn(table: Columns, names: Sequence[str]) -> dict[str, Sequence[float]]:
     return drawn
 
 
-def _gpu_figures(snapshots: Sequence[Sequence[Gpu]]) -> GpuFigures | None:
-    samples = [snapshot[0] for snapshot in snapshots if len(snapshot) == 1]
+def _gpu_figures(snapshots: Sequence[Sequence[Gpu]], pid: int | None) -> GpuFigures | None:
+    mine = [_gpu_of(snapshot, pid) for snapshot in snapshots]
+    samples = [gpu for gpu in mine if gpu is not None]
     if not samples:
         return None
     return GpuFigures(
@@ -74,3 +81,10 @@ def _gpu_figures(snapshots: Sequence[Sequence[Gpu]]) -> GpuFigures | None:
         memory=[sample.memory_used for sample in samples if sample.memory_used is not None],
         memory_total=samples[-1].memory_total or 0.0,
     )
+
+
+def _gpu_of(gpus: Sequence[Gpu], pid: int | None) -> Gpu | None:
+    """The only GPU there is, else the one that the process `pid` holds memory on."""
+    if len(gpus) == 1:
+        return gpus[0]
+    return next((gpu for gpu in gpus if any(one.pid == pid for one in gpu.processes)), None)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from ftui.runs import stages
 from ftui.runs.columns import STEP, Columns
-from ftui.runs.tail import EventTail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
-__all__ = ["SECONDS", "STEP", "TOKENS", "Columns", "History", "LiveHistory"]
+__all__ = ["SECONDS", "STEP", "TOKENS", "Columns", "History"]
 
 # Columns a chart may be drawn over, besides STEP.
 TOKENS, SECONDS = "num_tokens", "seconds"
@@ -27,7 +27,8 @@ class History:
 
     steps: one row a `step` event, evals: one an `eval` event; every number in the event is a column, and
     `seconds` is the time trained so far, pauses between attempts left out. samples, checkpoints, notices:
-    the newest few hundred events. newest: the newest event of each other type.
+    the newest few hundred events. newest: the newest event of each other type. stages: the phases before the
+    first step of the newest attempt.
     """
 
     def __init__(self) -> None:
@@ -40,10 +41,11 @@ class History:
         self.checkpoints: deque[dict[str, Any]] = deque(maxlen=_KEPT_WORDS)
         self.notices: deque[dict[str, Any]] = deque(maxlen=_KEPT_WORDS)
         self.newest: dict[str, dict[str, Any]] = {}
+        self.stages: list[stages.Stage] = []
         self.attempts = 0
         self.last_time = 0.0
-        self._clock = 0.0
-        self._since: float | None = None
+        self.clock = 0.0  # seconds trained, and the moment up to which they are counted
+        self.since: float | None = None
 
     @property
     def plan(self) -> dict[str, Any] | None:
@@ -71,7 +73,7 @@ class History:
         for kind, group in itertools.groupby(events, key=lambda event: event["type"]):
             if kind in ("step", "eval"):
                 rows = list(group)
-                clock = [self._advance(row.get("t")) for row in rows]
+                clock = self._advance_all([row.get("t") for row in rows])
                 (self.steps if kind == "step" else self.evals).add(rows, {SECONDS: clock})
                 self.newest[kind] = rows[-1]
                 continue
@@ -80,11 +82,13 @@ class History:
 
     def _take(self, kind: str, event: dict[str, Any]) -> None:
         if kind == "attempt":
-            self._since = None  # the pause before it does not count
+            self.since = None  # the pause before it does not count
             self._begin(event)
         self._advance(event.get("t"))
+        if kind in stages.KINDS:
+            self.stages = stages.follow(self.stages, event)
         if kind == "sample":
-            self.samples.append(event)
+            self._keep_sample(event)
         elif kind == "checkpoint":
             self.checkpoints.append(event)
         elif kind == "notice":
@@ -92,13 +96,33 @@ class History:
         if kind != "heartbeat":
             self.newest[kind] = event
 
+    def _keep_sample(self, event: dict[str, Any]) -> None:
+        """Makes room by forgetting the oldest, but not the replies of the first step: all are compared with them."""
+        if len(self.samples) == self.samples.maxlen:
+            first = _step(self.samples[0])
+            later = next((n for n, one in enumerate(self.samples) if _step(one) != first), 0)
+            if later:
+                del self.samples[later]
+        self.samples.append(event)
+
     def _advance(self, when: Any) -> float:
         """The seconds trained so far, at an event of time `when`; a clock set back adds none."""
         if isinstance(when, int | float) and math.isfinite(when):
-            if self._since is not None:
-                self._clock += max(0.0, when - self._since)
-            self._since = self.last_time = float(when)
-        return self._clock
+            if self.since is not None:
+                self.clock += max(0.0, when - self.since)
+            self.since = self.last_time = float(when)
+        return self.clock
+
+    def _advance_all(self, moments: list[Any]) -> list[float]:
+        """`_advance` by many moments: what opening a long run waits for, so without a loop of ours."""
+        if not {float}.issuperset(map(type, moments)) or not math.isfinite(sum(moments)):
+            return [self._advance(when) for when in moments]
+        before = moments[0] if self.since is None else self.since
+        passed = map(max, itertools.repeat(0.0), map(operator.sub, moments, [before, *moments[:-1]]))
+        clock = list(itertools.accumulate(passed, initial=self.clock))[1:]
+        self.clock, self.since = clock[-1], moments[-1]
+        self.last_time = moments[-1]
+        return clock
 
     def _begin(self, event: dict[str, Any]) -> None:
         """A new attempt: what lies after its checkpoint is done again, and will be told again."""
@@ -111,42 +135,6 @@ class History:
                 words.pop()
         for kind in ("end", "stopping", "progress"):
             self.newest.pop(kind, None)
-
-
-class LiveHistory:
-    """The history of a run's file, brought up to date in bounded pieces."""
-
-    def __init__(self, path: Path) -> None:
-        self.history = History()
-        self._tail = EventTail(path)
-        self._resets = 0
-
-    @property
-    def bad(self) -> int:
-        """Lines that were no event."""
-        return self._tail.bad
-
-    @property
-    def more(self) -> bool:
-        """True while the file holds events not taken in yet."""
-        return self._tail.more
-
-    def refresh(self, max_events: int = 20_000) -> bool:
-        """Takes in what was written since, at most `max_events`; True when that changed anything."""
-        events = self._tail.read(max_events)
-        if self._tail.resets != self._resets:
-            self._resets = self._tail.resets
-            self.history.clear()
-        self.history.feed(events)
-        return bool(events)
-
-
-def read_history(path: Path) -> History:
-    """The whole history of a run's events, however long that takes."""
-    live = LiveHistory(path)
-    while live.refresh() and live.more:
-        pass
-    return live.history
 
 
 def _step(event: dict[str, Any]) -> float:

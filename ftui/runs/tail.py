@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from ftui.core.events import decode
 if TYPE_CHECKING:
     from pathlib import Path
 
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 17  # small enough for its objects to stay in the processor's cache
 # No event is this long; a longer line is damage and is skipped rather than kept in memory.
 _LINE_BYTES = 4 << 20
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -38,13 +39,31 @@ class EventTail:
         self._events: list[dict[str, Any]] = []
         self._next = 0
 
+    @property
+    def offset(self) -> int:
+        """How far the file was read; not all of that may have been handed out."""
+        return self._offset
+
+    @property
+    def settled(self) -> bool:
+        """True when all up to `offset` was handed out, and a line begins there."""
+        return self._next == len(self._events) and not self._skipping
+
+    @property
+    def inode(self) -> int:
+        """Of the file being read, 0 before the first read."""
+        return self._inode
+
     def read(self, max_events: int = 2000) -> list[dict[str, Any]]:
         """The next events, at most `max_events`; [] when there is none yet. Raises OSError."""
         found: list[dict[str, Any]] = []
         while len(found) < max_events:
+            resets = self.resets
             if self._next == len(self._events) and not self._read_block():
                 self.more = False
                 return found
+            if self.resets != resets:
+                found.clear()
             piece = self._events[self._next : self._next + max_events - len(found)]
             self._next += len(piece)
             found += piece
@@ -72,7 +91,7 @@ class EventTail:
             os.close(descriptor)
         if lines is None:
             return False
-        self._events, self._next = _decode_lines(lines), 0
+        self._events, self._next = decode_lines(lines), 0
         self.bad += len(lines) - len(self._events)
         return True
 
@@ -96,7 +115,7 @@ class EventTail:
             size = _LINE_BYTES
 
 
-def _decode_lines(lines: list[bytes]) -> list[dict[str, Any]]:
+def decode_lines(lines: list[bytes]) -> list[dict[str, Any]]:
     """The events on `lines`, those that hold none left out.
 
     A block of undamaged lines is one JSON array away from being parsed in one call, which is what opening a
@@ -108,7 +127,7 @@ def _decode_lines(lines: list[bytes]) -> list[dict[str, Any]]:
             events = orjson.loads(block)
         except orjson.JSONDecodeError:
             events = []
-        if len(events) == len(lines) and all(map(_is_event, events)):
+        if len(events) == len(lines) and _are_events(events):
             return events  # type: ignore[no-any-return]
     return [event for line in lines if (event := _decode(line)) is not None]
 
@@ -127,6 +146,13 @@ def _decode(line: bytes) -> dict[str, Any] | None:
             for key, value in event.items()
         }
     return event  # type: ignore[no-any-return]
+
+
+def _are_events(values: list[Any]) -> bool:
+    try:
+        return {str}.issuperset(map(type, map(operator.itemgetter("type"), values)))
+    except (KeyError, TypeError, IndexError):
+        return False
 
 
 def _is_event(value: Any) -> bool:

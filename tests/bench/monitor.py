@@ -1,10 +1,12 @@
-"""What watching a run costs: bytes to the terminal, lag of the screen, processor time when nothing happens.
+"""What watching a run costs: bytes to the terminal, lag of the screen, processor time, and opening a long one.
 
-    python -m tests.bench.monitor [--seconds 20] [--rate 4] [--events 100000] [--json]
+    pip install pandas tensorboard       # the peers; a missing one is left out
+    python -m tests.bench.monitor [--seconds 20] [--rate 4] [--events 1000000] [--sides ftui,...] [--json OUT]
 
 Bytes are counted at the driver, as a terminal would receive them; the run is synthetic, written step by step
-through the real EventWriter while the Train pane follows it at 120 x 36. Limits: 20 KB/s, 15 ms at the 95th
-percentile, 3% of a core. Exits 1 when one is missed.
+through the real EventWriter while the Train pane follows it at 120 x 36. The long run is opened by the pane's
+reader and, in the same minutes, by others (`long_run`). Limits: 20 KB/s, 15 ms at the 95th percentile, 3% of a
+core, the first complete picture of the long run in a second, cold or again. Exits 1 when one is missed.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import argparse
 import asyncio
 import json
 import os
+import resource
 import tempfile
 import threading
 import time
@@ -24,12 +27,23 @@ os.environ.setdefault("TERM", "xterm-256color")
 from textual.drivers.headless_driver import HeadlessDriver
 
 from ftui.runs.rundir import EventWriter, RunDir
+from ftui.runs.workspace import Workspace
 from ftui.ui.app import FtuiApp
-from ftui.ui.run_reader import RunReader
 from ftui.ui.settings import Settings
+from tests.bench import long_run
+from tests.bench.data import machine
+from tests.bench.long_run import SIDES
 from tests.ui.run_builder import finish, make_run, make_workspace, write_steps
 
-LIMITS = {"bytes_per_second": 20_000, "lag_p95_ms": 15.0, "idle_cpu_percent": 3.0}
+LIMITS = {
+    "bytes_per_second": 20_000,
+    "lag_p95_ms": 15.0,
+    "long_bytes_per_second": 20_000,
+    "long_lag_p95_ms": 15.0,
+    "idle_cpu_percent": 3.0,
+    "open_seconds": 1.0,
+    "open_again_seconds": 1.0,
+}
 STEPS = 2000
 
 
@@ -53,25 +67,56 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=20.0, help="how long each part is watched")
     parser.add_argument("--rate", type=float, default=4.0, help="steps a second of the run being followed")
+    parser.add_argument("--events", type=int, default=1_000_000, help="step events of the long run")
     parser.add_argument(
-        "--events", type=int, default=100_000, help="step events of the long run that is opened"
+        "--sides", default=",".join(SIDES[:-1]), help="who opens the long run; tensorboard takes minutes"
     )
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="also write everything to this file")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    facts, sides = machine(), tuple(side for side in SIDES if side in options.sides.split(","))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        run = long_run.make(folder / "long", options.events)
+        opened = long_run.race(run, sides)
+        followed = long_run.make(folder / "followed", options.events, alive=True)
         figures = {
-            **asyncio.run(follow(Path(folder) / "live", options.seconds, options.rate)),
-            **asyncio.run(idle(Path(folder) / "idle", options.seconds)),
-            **open_long(Path(folder) / "long", options.events),
+            **asyncio.run(follow(folder / "live", options.seconds, options.rate)),
+            **asyncio.run(follow_long(RunDir(followed), options)),
+            **asyncio.run(idle(folder / "idle", options.seconds)),
         }
-    missed = [name for name, limit in LIMITS.items() if figures[name] > limit]
+        size = (run / "events.jsonl").stat().st_size
+    if "ftui" in opened:
+        figures["open_seconds"] = opened["ftui"]["complete"]
+    if "ftui again" in opened:
+        figures["open_again_seconds"] = opened["ftui again"]["exact"]
+    missed = [name for name, limit in LIMITS.items() if figures.get(name, 0) > limit]
+    report = {
+        "machine": facts, "events": options.events, "bytes": size, "figures": figures, "opened": opened,
+        "limits": LIMITS, "missed": missed,
+    }  # fmt: skip
+    print(table(report))
     if options.json:
-        print(json.dumps({**figures, "limits": LIMITS, "missed": missed}))
-    else:
-        for name, value in figures.items():
-            limit = f"  (limit {LIMITS[name]:g})" if name in LIMITS else ""
-            print(f"{name:24} {value:12,.2f}{limit}{'  MISSED' if name in missed else ''}")
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(report, indent=1) + "\n")
     return 1 if missed else 0
+
+
+def table(report: dict[str, Any]) -> str:
+    """Everything for a person."""
+    facts = report["machine"]
+    lines = [
+        f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gb']} GB, load {facts['load_before']:.1f}",
+        "",
+    ]
+    for name, value in report["figures"].items():
+        limit = f"  (limit {LIMITS[name]:g})" if name in LIMITS else ""
+        lines.append(f"{name:26}{value:12,.2f}{limit}{'  MISSED' if name in report['missed'] else ''}")
+    lines += ["", f"{report['events']:,} step events, {report['bytes'] / 1e6:,.0f} MB, not in the page cache"]
+    lines.append(f"{'':14}{'first picture':>15}{'all but steps':>15}{'every step':>13}{'peak memory':>14}")
+    for side, took in report["opened"].items():
+        times = f"{took['first']:13.2f} s{took['complete']:13.2f} s{took['exact']:11.2f} s"
+        lines.append(f"{side:14}{times}{took['peak_mb']:11,.0f} MB")
+    return "\n".join(lines)
 
 
 async def follow(root: Path, seconds: float, rate: float) -> dict[str, float]:
@@ -90,7 +135,32 @@ async def follow(root: Path, seconds: float, rate: float) -> dict[str, float]:
             sent, cpu = CountingDriver.sent - before, time.process_time() - cpu
             stop.set()
             train.join()
-    lags.sort()
+    return _followed(sent, lags, cpu, seconds)
+
+
+async def follow_long(rundir: RunDir, options: argparse.Namespace) -> dict[str, float]:
+    """The same on a run that takes a step a second, with all the steps of the long one behind it."""
+    stop, first = threading.Event(), options.events + 1
+    app = _app(Workspace(rundir.path.parent.parent))
+    with EventWriter(rundir, 1) as writer:
+        async with app.run_test(headless=False, size=(120, 36)):
+            while not (view := getattr(app.screen, "_view", None)) or view.share < 1:
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(3)  # what was read is kept for the next time
+            train = threading.Thread(target=_train, args=(rundir, writer, 1.0, stop, first, 2 * first))
+            train.start()
+            before, cpu = CountingDriver.sent, time.process_time()
+            lags = await _lags(options.seconds)
+            sent, cpu = CountingDriver.sent - before, time.process_time() - cpu
+            stop.set()
+            train.join()
+    figures = _followed(sent, lags, cpu, options.seconds)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {f"long_{name}": value for name, value in figures.items()} | {"long_peak_mb": memory}
+
+
+def _followed(sent: int, lags: list[float], cpu: float, seconds: float) -> dict[str, float]:
+    lags = sorted(lags)
     return {
         "bytes_per_second": sent / seconds,
         "lag_p50_ms": lags[len(lags) // 2] * 1000,
@@ -117,32 +187,24 @@ async def idle(root: Path, seconds: float) -> dict[str, float]:
     return {"idle_cpu_percent": 100 * cpu / seconds, "idle_bytes_per_second": sent / seconds}
 
 
-def open_long(root: Path, events: int) -> dict[str, float]:
-    """From a run's directory to its first whole view."""
-    rundir = make_run(make_workspace(root), "long", age=9000, alive=False)
-    with EventWriter(rundir, 1) as writer:
-        write_steps(writer, 1, events, events)
-    reader, began = RunReader(rundir.path), time.perf_counter()
-    view = reader.read(smoothing=0.6)
-    while reader.more:
-        view = reader.read(smoothing=0.6) or view
-    assert view is not None
-    assert view.run.step == events
-    return {f"open_{events}_events_seconds": time.perf_counter() - began}
-
-
 def _app(workspace: Any) -> FtuiApp:
     app = FtuiApp(workspace, mode="train", settings=Settings())
     app.driver_class = CountingDriver
     return app
 
 
-def _train(rundir: RunDir, writer: EventWriter, rate: float, stop: threading.Event) -> None:
-    step = 201
+def _train(
+    rundir: RunDir,
+    writer: EventWriter,
+    rate: float,
+    stop: threading.Event,
+    step: int = 201,
+    steps: int = STEPS,
+) -> None:
     with rundir.log_path.open("a", encoding="utf-8") as log:
-        while not stop.wait(1 / rate) and step <= STEPS:
-            write_steps(writer, step, step, STEPS)
-            log.write(f"step {step} of {STEPS}\n")
+        while not stop.wait(1 / rate) and step <= steps:
+            write_steps(writer, step, step, steps)
+            log.write(f"step {step} of {steps}\n")
             log.flush()
             step += 1
 

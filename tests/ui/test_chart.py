@@ -62,6 +62,21 @@ def test_values_that_are_not_numbers_are_a_gap_with_a_mark_at_the_foot():
     assert not plot([math.nan, math.nan])[0].strip()
 
 
+def test_a_single_value_between_holes_is_a_dot_of_its_own():
+    rows = plot([1.0, math.nan, 2.0, math.nan, 1.0])
+    assert sum(character not in " ×" for row in rows for character in row) == 3
+
+
+def test_a_hairline_stands_behind_the_curve_and_a_marker_keeps_its_colour():
+    canvas = Canvas(5, 3)
+    scale = Axis(0.0, 4.0)
+    canvas.markers(buckets([2.0], [2.0], canvas.width, 0, 4), scale, "●", 7)
+    canvas.curve(buckets([0.0, 4.0], [2.0, 2.0], canvas.width, 0, 4), scale, 1, 2)
+    canvas.hairline(2, "│", 3)
+    column = [row[2] for row in canvas.cells()]
+    assert column == [("│", 3), ("●", 7), ("│", 3)]
+
+
 def test_ascii_mode_uses_no_glyph_beyond_ascii():
     text = "".join(plot([math.sin(n / 3) for n in range(60)], plain=True))
     assert text.strip()

@@ -1,10 +1,10 @@
 import math
 from array import array
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftui.core.series import buckets, smooth
+from ftui.core.series import buckets, extremes, means, smooth
 
 
 def test_one_spike_in_a_million_points_is_seen():
@@ -52,3 +52,43 @@ def test_smoothing_starts_at_the_first_value_and_passes_over_nan():
     assert smoothed[1] == smoothed[0]
     assert 1 < smoothed[2] < 2
     assert math.isnan(smooth([math.nan], 0.5)[0])
+
+
+@given(
+    st.lists(st.one_of(st.floats(-1e6, 1e6), st.sampled_from([math.nan, math.inf, -math.inf])), max_size=80),
+    st.integers(0, 80), st.integers(0, 80), st.integers(1, 30), st.booleans(),
+)  # fmt: skip
+@settings(deadline=None)  # numpy is imported on the way
+def test_what_is_kept_of_a_long_curve_has_the_extremes_and_holes_of_every_stretch(
+    ys, one, other, width, packed
+):
+    start, stop = min(one, other, len(ys)), min(max(one, other), len(ys))
+    kept = extremes(array("d", ys) if packed else tuple(ys), start, stop, width)
+    assert kept == sorted(set(kept))
+    assert all(start <= index < stop for index in kept)
+    for begin in range(start, stop, width):
+        places = range(begin, min(begin + width, stop))
+        part, seen = [ys[place] for place in places], [ys[place] for place in kept if place in places]
+        assert len(seen) <= 3
+        finite = [y for y in part if math.isfinite(y)]
+        if finite:
+            assert min(y for y in seen if math.isfinite(y)) == min(finite)
+            assert max(y for y in seen if math.isfinite(y)) == max(finite)
+        assert all(map(math.isfinite, part)) == all(map(math.isfinite, seen))
+
+
+def test_means_of_stretches_leave_holes_out():
+    ys = [1.0, 3.0, math.nan, 5.0, math.nan, math.inf, 7.0, 7.0]
+    middles, averages = means(ys, 0, 8, 4)
+    assert middles == [1, 3, 5, 7]
+    assert averages[:2] == [2.0, 5.0]
+    assert math.isnan(averages[2])
+    assert averages[3] == 7.0
+
+
+def test_a_growing_array_can_go_on_growing_after_it_was_looked_at():
+    ys = array("d", range(100))
+    extremes(ys, 0, 100, 25)
+    means(ys, 0, 100, 4)
+    ys.append(1.0)
+    assert len(ys) == 101

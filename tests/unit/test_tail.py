@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ftui.core.events import decode, encode
 from ftui.runs import tail as tail_module
-from ftui.runs.history import SECONDS, History, LiveHistory
+from ftui.runs.history import SECONDS, History
+from ftui.runs.live import LiveHistory
 from ftui.runs.tail import EventTail
 
 
@@ -109,6 +110,23 @@ def test_any_bytes_are_read_as_the_line_by_line_decoder_reads_them(tmp_path_fact
     lines = content.split(b"\n")
     assert found == [item for line in lines if (item := decode(line)) is not None]
     assert tail.bad == sum(1 for line in lines if line and decode(line) is None)
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "-1" + "0" * 400, "1e999", "9" * 30])
+def test_a_number_larger_than_any_figure_breaks_nothing(path, number):
+    line = f'{{"v":1,"seq":1,"t":{number},"attempt":1,"type":"step","step":3,"loss":{number}}}\n'
+    append(path, line.encode() + encode(event(step=4, loss=1.0)))
+    live = LiveHistory(path)
+    assert live.refresh()
+    assert list(live.history.steps.column("step")) == [3, 4]
+    assert abs(live.history.steps.column("loss")[0]) > 1e20
+
+
+def test_fields_that_are_null_throughout_make_no_column_and_no_delay():
+    rows = [event(step=step, loss=1.0, mfu=None, late=None if step < 3 else 2.0) for step in range(1, 5)]
+    history = fed(*rows)
+    assert "mfu" not in history.steps.names
+    assert list(map(repr, history.steps.column("late"))) == ["nan", "nan", "2.0", "2.0"]
 
 
 def fed(*events):

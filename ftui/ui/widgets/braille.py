@@ -124,7 +124,7 @@ class Canvas:
         self.width, self.height = columns * self.across, rows * self.down
         self._bits = [[0] * columns for _ in range(rows)]
         self._inks = [[0] * columns for _ in range(rows)]
-        self._glyphs: dict[tuple[int, int], str] = {}
+        self._glyphs: dict[tuple[int, int], Cell] = {}
 
     def dot(self, x: int, y: int, ink: int) -> None:
         if not (0 <= x < self.width and 0 <= y < self.height):
@@ -155,8 +155,7 @@ class Canvas:
         """Puts a whole character where dot (x, y) lies."""
         row, column = y // self.down, x // self.across
         if 0 <= row < self.rows and 0 <= column < self.columns:
-            self._glyphs[row, column] = character
-            self._inks[row][column] = ink
+            self._glyphs[row, column] = character, ink
 
     def curve(self, points: Sequence[Bucket | None], scale: Axis, ink: int, sick_ink: int) -> None:
         """Joins buckets, one a dot column; a gap is a gap, marked at the foot in `sick_ink`."""
@@ -183,11 +182,18 @@ class Canvas:
             if bucket is not None and not bucket.empty:
                 self.glyph(x, scale.place(bucket.last, self.height), character, ink)
 
+    def hairline(self, column: int, character: str, ink: int) -> None:
+        """A vertical line of characters behind what was drawn."""
+        column = min(column, self.columns - 1)
+        for row in range(self.rows):
+            if not self._bits[row][column] and (row, column) not in self._glyphs:
+                self._glyphs[row, column] = character, ink
+
     def cells(self) -> list[list[Cell]]:
         """The rows as (character, ink) pairs."""
         return [
             [
-                (self._glyphs.get((row, column)) or self._character(bits), self._inks[row][column])
+                self._glyphs.get((row, column)) or (self._character(bits), self._inks[row][column])
                 for column, bits in enumerate(self._bits[row])
             ]
             for row in range(self.rows)

@@ -5,12 +5,16 @@ It draws only what it is given and sends only the cells that changed.
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region
+from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -21,8 +25,9 @@ from ftui.ui.widgets.braille import Axis, Canvas, Cell, axis
 from ftui.ui.widgets.captions import set_subtitle, set_title
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
+    from textual import events
     from textual.content import Content
 
 Ink = Literal["foreground", "dim", "border", "accent", "eval", "good", "special", "warning", "bad"]
@@ -35,12 +40,16 @@ _TALL = 7  # rows from which there is room for a label in the middle and one for
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One series: xs ascend, ys may hold NaN. kind "line" joins its points, "markers" does not."""
+    """One series: xs ascend, ys may hold NaN. kind "line" joins its points, "markers" does not.
+
+    marker: the character of a marker and its ASCII form.
+    """
 
     xs: Sequence[float]
     ys: Sequence[float]
     ink: Ink
     kind: Literal["line", "markers"] = "line"
+    marker: tuple[str, str] = ("●", "o")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,7 @@ class ChartData:
 
     start, end: the x axis. low, high: fixed ends of the y axis, else they follow the curves.
     title, subtitle: what the borders say. empty: what to say while there is nothing to draw.
+    cursor: where a hairline stands. write_x: how the ends of the x axis are written.
     """
 
     curves: tuple[Curve, ...] = ()
@@ -59,6 +69,8 @@ class ChartData:
     title: Content | str = ""
     subtitle: Content | str = ""
     empty: str = ""
+    cursor: float | None = None
+    write_x: Callable[[float], str] = "{:.0f}".format
 
 
 class Chart(Widget):
@@ -68,6 +80,13 @@ class Chart(Widget):
     """
 
     DEFAULT_CSS = "Chart { width: 1fr; height: 1fr; }"
+
+    class Pointed(Message):
+        """The mouse is at `x`, or at None for outside. firmly: a button was pressed."""
+
+        def __init__(self, x: float | None, *, firmly: bool = False) -> None:
+            super().__init__()
+            self.x, self.firmly = x, firmly
 
     def __init__(
         self,
@@ -82,6 +101,28 @@ class Chart(Widget):
         self._data = ChartData()
         self._log_axis = False
         self._rows: list[list[Cell]] = []
+        self._margin = 0  # cells of y labels before the curves
+
+    @property
+    def columns(self) -> int:
+        """Cells that the x axis takes."""
+        return max(1, self.size.width - self._margin)
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        self.post_message(self.Pointed(self._x_at(event)))
+
+    def on_click(self, event: events.Click) -> None:
+        self.post_message(self.Pointed(self._x_at(event), firmly=True))
+
+    def on_leave(self) -> None:
+        self.post_message(self.Pointed(None))
+
+    def _x_at(self, event: events.MouseEvent) -> float | None:
+        offset = event.get_content_offset(self)
+        column = offset.x - self._margin if offset is not None else -1
+        if column < 0:
+            return None
+        return self._data.start + (column + 0.5) / self.columns * (self._data.end - self._data.start)
 
     @property
     def data(self) -> ChartData:
@@ -141,9 +182,13 @@ class Chart(Widget):
         labels = self._labels(scale, height)
         margin = max(len(text) for text in labels.values()) + 1
         plain = figures.ascii_only()
+        self._margin = margin
         canvas = Canvas(max(1, columns - margin), height, plain=plain)
         for curve in data.curves:
             self._trace(canvas, curve, scale, plain)
+        if data.cursor is not None and data.start <= data.cursor <= data.end:
+            share = (data.cursor - data.start) / max(data.end - data.start, 1e-300)
+            canvas.hairline(int(share * canvas.columns), "|" if plain else "│", _INK["foreground"])
         cells = []
         for row, drawn in enumerate(canvas.cells()):
             label = labels.get(row, "").rjust(margin - 1) + " "
@@ -159,18 +204,19 @@ class Chart(Widget):
             points = [_positive(point) for point in points]
         ink = _INK[curve.ink]
         if curve.kind == "markers":
-            canvas.markers(points, scale, "o" if plain else "●", ink)
+            canvas.markers(points, scale, curve.marker[plain], ink)
         else:
             canvas.curve(points, scale, ink, _INK["bad"])
 
     def _scale(self) -> Axis:
         data = self._data
-        seen = [
-            y
-            for curve in data.curves
-            for x, y in zip(curve.xs, curve.ys, strict=True)
-            if data.start <= x <= data.end
-        ]
+        seen: list[float] = []
+        for curve in data.curves:
+            start, stop = bisect_left(curve.xs, data.start), bisect_right(curve.xs, data.end)
+            part = curve.ys[start:stop]
+            if part and math.isfinite(sum(part)) and (not self._log_axis or min(part) > 0):
+                part = (min(part), max(part))
+            seen += part
         found = axis(seen, log=self._log_axis)
         if self._log_axis or (data.low is None and data.high is None):
             return found
@@ -220,8 +266,8 @@ def _message(text: str, columns: int, rows: int) -> list[list[Cell]]:
 
 def _x_labels(data: ChartData, margin: int, columns: int) -> list[Cell]:
     room = columns - margin
-    left, right = f"{data.start:.0f}", f"{data.end:.0f}"
-    middle = f"{(data.start + data.end) / 2:.0f}"
+    left, right = data.write_x(data.start), data.write_x(data.end)
+    middle = data.write_x((data.start + data.end) / 2)
     line = [" "] * room
     for text, at in ((left, 0), (middle, (room - len(middle)) // 2), (right, room - len(right))):
         line[at : at + len(text)] = text

@@ -7,114 +7,171 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from ftui.ui.run_reader import Series
+from ftui.core.text import one_line
+from ftui.ui.run_curves import Series
 from ftui.ui.widgets import figures
-from ftui.ui.widgets.braille import domain, zoomed
 from ftui.ui.widgets.chart import ChartData, Curve
+from ftui.ui.widgets.readout import readout
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from ftui.gpu.nvml import Gpu
+    from ftui.ui.lens import Lens, XAxis
+    from ftui.ui.run_curves import Curves
     from ftui.ui.run_reader import RunView
     from ftui.ui.widgets.chart import Ink
 
-MOST_ZOOM = 6
-SMOOTHINGS = (0.0, 0.6, 0.9, 0.97)
+WRITE_X: dict[XAxis, Callable[[float], str]] = {
+    "step": "{:.0f}".format, "tokens": figures.rate, "time": figures.duration,
+}  # fmt: skip
+FIRST: tuple[Ink, tuple[str, str]] = ("accent", ("●", "o"))
+# Runs laid over the chosen one: their colour, and the mark of their evaluations with its ASCII form.
+LAYERS: tuple[tuple[Ink, tuple[str, str]], ...] = (
+    ("special", ("◆", "*")), ("warning", ("▲", "^")), ("good", ("■", "#")), ("bad", ("▼", "v")),
+)  # fmt: skip
+_NAME = 18
 
 
 @dataclass(frozen=True, slots=True)
-class Lens:
-    """How curves are looked at. zoom: the newest 1/2**zoom of the steps. smoothing: weight of the past."""
+class Layer:
+    """A run laid over the chosen one. name: safe to show; place: in LAYERS."""
 
-    zoom: int = 0
-    smoothing: float = 0.6
-    log: bool = False
+    run_id: str
+    name: str
+    place: int
+    curves: Curves
+
+    @property
+    def ink(self) -> Ink:
+        return LAYERS[self.place][0]
+
+    @property
+    def marker(self) -> tuple[str, str]:
+        return LAYERS[self.place][1]
 
 
-def charts(view: RunView, lens: Lens, gpus: tuple[Gpu, ...]) -> dict[str, ChartData]:
-    """A ChartData for each chart by its id: loss, speed, gradient, memory, rate."""
-    loss = _series(view, "loss")
-    start, end = _window(view, loss, lens)
+def charts(
+    view: RunView, gpus: tuple[Gpu, ...], layers: Sequence[Layer] = (), cursor: float | None = None
+) -> dict[str, ChartData]:
+    """A ChartData for each chart by its id: loss, speed, gradient, memory, rate. cursor: an x to read at."""
+    frame = _Frame(view.curves, cursor)
     return {
-        "loss": _loss(view, loss, lens, start, end),
-        "speed": _one(view, "tokens_per_second", "tokens/s", "good", start, end, figures.rate),
-        "gradient": _one(view, "grad_norm", "grad norm", "special", start, end, figures.number),
-        "memory": _memory(view, gpus, start, end),
-        "rate": _one(view, "learning_rate", "learning rate", "warning", start, end, figures.number),
+        "loss": _loss(view, layers, frame),
+        "speed": frame.one("tokens_per_second", "tokens/s", "good", figures.rate),
+        "gradient": frame.one("grad_norm", "grad norm", "special", figures.number),
+        "memory": _memory(view, gpus, frame),
+        "rate": frame.one("learning_rate", "learning rate", "warning", figures.number),
     }
 
 
-def _window(view: RunView, loss: Series, lens: Lens) -> tuple[float, float]:
-    latest = max([*loss.xs[-1:], *view.evals.xs[-1:], 0])
-    ended = view.run.state not in figures.ACTIVE
-    start, end = (0.0, max(latest, 1.0)) if ended else domain(0, latest, view.run.steps or 0)
-    return zoomed(start, end, latest, lens.zoom) if lens.zoom else (start, end)
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What all charts share: the curves, their window, the cursor."""
+
+    curves: Curves
+    cursor: float | None
+
+    def series(self, name: str) -> Series:
+        return self.curves.series.get(name) or Series()
+
+    def now(self, name: str) -> float | None:
+        """The value at the cursor, the newest without one; None where none is known."""
+        if self.cursor is None:
+            return self.curves.latest.get(name)
+        return self.series(name).at(self.cursor) if len(self.series(name).xs) else None
+
+    def data(
+        self, curves: tuple[Curve, ...], title: Content | str, subtitle: str, **more: float
+    ) -> ChartData:
+        start, end = self.curves.window
+        return ChartData(
+            curves, start, end, title=title, subtitle=subtitle, cursor=self.cursor, empty="–",
+            write_x=WRITE_X[self.curves.lens.x_axis], low=more.get("low"), high=more.get("high"),
+        )  # fmt: skip
+
+    def one(self, name: str, title: str, ink: Ink, write: figures.Writer) -> ChartData:
+        series, now = self.series(name), self.now(name)
+        curves = (Curve(series.xs, series.ys, ink),) if len(series.xs) else ()
+        return self.data(curves, title, write(now) if now is not None else "")
 
 
-def _loss(view: RunView, loss: Series, lens: Lens, start: float, end: float) -> ChartData:
-    curves = []
-    if len(view.smoothed.xs):
-        curves += [Curve(loss.xs, loss.ys, "border"), Curve(view.smoothed.xs, view.smoothed.ys, "accent")]
+def _loss(view: RunView, layers: Sequence[Layer], frame: _Frame) -> ChartData:
+    if layers:
+        own = "" if any(layer.run_id == view.run.id for layer in layers) else one_line(view.run.name, _NAME)
+        chosen = [(own, *FIRST, view.curves)] if own else []
+        drawn = chosen + [(layer.name, layer.ink, layer.marker, layer.curves) for layer in layers]
+        curves, legend = overlay(drawn)
+        title = Content.assemble(_loss_title(view), legend)
+        return frame.data(curves, title, readout(view, frame.cursor, layers))
+    loss, smoothed, evals = frame.series("loss"), view.curves.smoothed, view.curves.evals
+    if len(smoothed.xs):
+        lines = [Curve(loss.xs, loss.ys, "border"), Curve(smoothed.xs, smoothed.ys, "accent")]
     else:
-        curves.append(Curve(loss.xs, loss.ys, "accent"))
-    if len(view.evals.xs):
-        curves.append(Curve(view.evals.xs, view.evals.ys, "eval", "markers"))
+        lines = [Curve(loss.xs, loss.ys, "accent")]
+    if len(evals.xs):
+        lines.append(Curve(evals.xs, evals.ys, "eval", "markers"))
     plain = figures.ascii_only()
-    title: list[Content | str] = ["loss", "  ", Content.styled("-" if plain else "━", "$accent"), " train"]
-    if len(view.evals.xs):
-        title += ["  ", Content.styled("o" if plain else "●", "$eval"), " eval"]
+    dash = Content.styled("-" if plain else "━", "$accent")
+    words: list[Content | str] = [_loss_title(view), "  ", dash, " train"]
+    if len(evals.xs):
+        words += ["  ", Content.styled("o" if plain else "●", "$eval"), " eval"]
+    words += [f"  {mark}" for mark in _marks(view.curves.lens)]
+    return frame.data(tuple(lines), Content.assemble(*words), readout(view, frame.cursor))
+
+
+def _loss_title(view: RunView) -> str:
+    return "loss" if view.share == 1 else f"loss  reading {view.share:.0%}"
+
+
+def overlay(
+    runs: Sequence[tuple[str, Ink, tuple[str, str], Curves]],
+) -> tuple[tuple[Curve, ...], Content]:
+    """The losses of several runs, (name, ink, eval marker, curves), and the legend that names them."""
+    lines, markers, plain = [], [], figures.ascii_only()
+    title: list[Content | str] = []
+    for name, ink, marker, of in runs:
+        raw = of.series.get("loss") or Series()
+        line = of.smoothed if len(of.smoothed.xs) else raw
+        lines.append(Curve(line.xs, line.ys, ink))
+        markers.append(Curve(of.evals.xs, of.evals.ys, ink, "markers", marker))
+        title += ["  ", Content.styled(f"{'-' if plain else '━'}{marker[plain]}", f"${ink}"), f" {name}"]
+    if runs:
+        title += [f"  {mark}" for mark in _marks(runs[0][3].lens)]
+    return tuple(curve for curve in (*lines, *markers) if len(curve.xs)), Content.assemble(*title)
+
+
+def _marks(lens: Lens) -> list[str]:
+    """What of the lens is worth a word."""
     marks = [f"smooth {lens.smoothing:g}"] if lens.smoothing else []
     marks += ["log"] if lens.log else []
-    marks += [f"last 1/{2**lens.zoom}"] if lens.zoom else []
-    title.append("".join(f"  {mark}" for mark in marks))
-    now = [f"step {view.run.step or 0}"]
-    if loss.last is not None:
-        now.append(f"train {figures.number(loss.last)}")
-    if view.evals.last is not None:
-        now.append(f"eval {figures.number(view.evals.last)}")
-    if view.perplexity is not None:
-        now.append(f"ppl {figures.number(view.perplexity)}")
-    if (margin := _series(view, "rewards/margins").last) is not None:
-        right = _series(view, "rewards/accuracies").last
-        now.append(
-            f"margin {figures.number(margin)}" + (f" ({right:.0%} right)" if right is not None else "")
-        )
-    return ChartData(
-        tuple(curves), start, end,
-        title=Content.assemble(*title), subtitle=" · ".join(now), empty="no step yet",
-    )  # fmt: skip
+    if lens.zoom:
+        marks.append(f"{'last ' if lens.at is None else ''}1/{2**lens.zoom}")
+    return marks + ([f"over {lens.x_axis}"] if lens.x_axis != "step" else [])
 
 
-def _one(
-    view: RunView, name: str, title: str, ink: Ink, start: float, end: float, write: figures.Writer
-) -> ChartData:
-    series = _series(view, name)
-    curves = (Curve(series.xs, series.ys, ink),) if len(series.xs) else ()
-    now = write(series.last) if series.last is not None else ""
-    return ChartData(curves, start, end, title=title, subtitle=now, empty="–")
-
-
-def _memory(view: RunView, gpus: tuple[Gpu, ...], start: float, end: float) -> ChartData:
+def _memory(view: RunView, gpus: tuple[Gpu, ...], frame: _Frame) -> ChartData:
     """What torch has of the GPU, with the whole card as the axis; the trainer's host memory without one."""
-    reserved, allocated = _series(view, "memory_reserved"), _series(view, "memory_allocated")
-    if not reserved.last and not allocated.last:
-        host = _series(view, "memory_rss")
+    reserved, allocated = frame.series("memory_reserved"), frame.series("memory_allocated")
+    if not frame.now("memory_reserved") and not frame.now("memory_allocated"):
+        host, used = frame.series("memory_rss"), frame.now("memory_rss")
         curve = (Curve(host.xs, _gigabytes(host), "accent"),) if len(host.xs) else ()
-        used = f"{figures.gib(host.last)} used" if host.last is not None else ""
-        return ChartData(curve, start, end, low=0, title="memory GB  no GPU", subtitle=used, empty="–")
+        words = f"{figures.gib(used)} used" if used is not None else ""
+        return frame.data(curve, "memory GB  no GPU", words, low=0)
     gpu = _gpu_of(view, gpus)
     # What NVML counts is everybody's, and only known while somebody looks: a figure, not a curve.
-    in_use = gpu.memory_used if gpu and view.run.state in figures.ACTIVE else None
+    in_use = gpu.memory_used if gpu and view.run.state in figures.ACTIVE and frame.cursor is None else None
     now = [f"{figures.gib(in_use)} in use"] if in_use else []
-    if peak := _series(view, "memory_peak").last:
+    if peak := frame.now("memory_peak"):
         now.append(f"torch peak {figures.gib(peak)}")
     curves = (
         Curve(reserved.xs, _gigabytes(reserved), "accent"),
         Curve(allocated.xs, _gigabytes(allocated), "special"),
     )
-    total = gpu.memory_total / figures.GIB if gpu and gpu.memory_total else None
-    return ChartData(
-        curves, start, end, low=0, high=total, title="VRAM GB", subtitle=" · ".join(now), empty="–"
-    )
+    ends = {"low": 0.0}
+    if gpu and gpu.memory_total:
+        ends["high"] = gpu.memory_total / figures.GIB
+    return frame.data(curves, "VRAM GB", " · ".join(now), **ends)
 
 
 def _gpu_of(view: RunView, gpus: tuple[Gpu, ...]) -> Gpu | None:
@@ -126,7 +183,3 @@ def _gpu_of(view: RunView, gpus: tuple[Gpu, ...]) -> Gpu | None:
 
 def _gigabytes(series: Series) -> tuple[float, ...]:
     return tuple(size / figures.GIB for size in series.ys)
-
-
-def _series(view: RunView, name: str) -> Series:
-    return view.series.get(name) or Series()
