@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from statistics import median
 
-from ftui.core.vitals import Alarm, GpuFigures, Unchecked, Vitals, finite
+from ftui.core.vitals import Alarm, Change, GpuFigures, Unchecked, Vitals, finite
 
 _WINDOW = 10  # steps
 _SHORT_SECONDS = 0.1
@@ -24,7 +24,7 @@ def step_time_cliff(vitals: Vitals) -> Alarm | None:
             "warning",
             f"{now:,.0f} tokens a second, {usual / now:.1f} times fewer than before step {xs[-_WINDOW]:.0f}",
             "look for another process on the GPU, swapping, or a thermal limit",
-            "",
+            "machine",
             int(xs[-_WINDOW]),
         )
     return None
@@ -76,14 +76,17 @@ def gpu_idle(vitals: Vitals) -> Alarm | None:
             "gpu-idle",
             "warning",
             f"the GPU is {typical:.0f}% busy",
-            "raise training.micro_batch, or turn packing on",
-            "new_recipe",
+            "turn packing on, or raise training.micro_batch",
+            "recipe",
+            change=Change("data.packing", value=True),
         )
     return None
 
 
 def throttled(vitals: Vitals) -> Alarm | None:
     """The GPU holds its clocks down for heat or lack of power."""
+    if not vitals.active:
+        return None  # what the GPU does now is not about this run
     samples = _gpu(vitals).throttle
     if len(samples) < 10:
         raise Unchecked("too few readings of the GPU")
@@ -96,11 +99,14 @@ def throttled(vitals: Vitals) -> Alarm | None:
         "warning",
         f"the GPU holds its clocks down: {reasons}",
         "cooling or the power supply: `nvidia-smi -q -d PERFORMANCE` tells more",
+        "machine",
     )
 
 
 def memory_near_limit(vitals: Vitals) -> Alarm | None:
     """The next long batch may not fit."""
+    if not vitals.active:
+        return None
     gpu = _gpu(vitals)
     if not gpu.memory or not gpu.memory_total:
         raise Unchecked("the GPU does not tell its memory")
@@ -111,6 +117,8 @@ def memory_near_limit(vitals: Vitals) -> Alarm | None:
             "hint",
             f"GPU memory was {peak / gpu.memory_total:.0%} full",
             "out of memory is survived (the micro-batch is halved); a lower data.max_length avoids it",
+            "checkpoint",
+            change=Change("data.max_length", factor=0.75),
         )
     return None
 
@@ -129,6 +137,7 @@ def disk_nearly_full(vitals: Vitals) -> Alarm | None:
             "error",
             f"{vitals.disk_free / 1e9:.1f} GB are free, a checkpoint takes {vitals.checkpoint_bytes / 1e9:.1f} GB",
             "free disk space before the next one is due: `ftui runs delete` old runs",
+            "machine",
         )
     return None
 

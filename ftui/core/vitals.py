@@ -10,15 +10,25 @@ from statistics import median
 from typing import Literal
 
 Severity = Literal["error", "warning", "hint"]
-Action = Literal["", "stop", "stop_now", "resume", "new_recipe"]
+Action = Literal["", "stop", "stop_now", "checkpoint", "recipe", "machine"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What to change in a run's recipe: its value times `factor`, or `value`; neither is "look at it"."""
+
+    field: str
+    factor: float = 0.0
+    value: bool | int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
     """One thing to look at.
 
-    check: its stable name. message: what is seen; hint: what to do. action: what one key can do about it.
-    step: where it began, 0 when it is about the run as a whole.
+    check: its stable name. message: what is seen; hint: what to do. action: what one key can do about it
+    while the run is at work. step: where it began, 0 when it is about the run as a whole. change: what the
+    next run's recipe had better say; "recipe" proposes it, and so does any alarm of a run that has ended.
     """
 
     check: str
@@ -27,6 +37,7 @@ class Alarm:
     hint: str
     action: Action = ""
     step: int = 0
+    change: Change | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from textual.app import App, SystemCommand
 from ftui.core.errors import FtuiError
 from ftui.core.text import sanitize
 from ftui.ui.bindings import ordered
+from ftui.ui.notifier import Notifier
 from ftui.ui.pulse import EMPTY_PULSE, Pulse, PulseMessage, pulse_loop
 from ftui.ui.settings import Settings, load_settings, save_theme
 from ftui.ui.themes import DEFAULT, load_themes
@@ -97,6 +98,7 @@ class FtuiApp(App[None]):
         self.pulse: Pulse = EMPTY_PULSE
         self.settings = settings or load_settings()
         self.guide: DemoGuide | None = None
+        self._notifier = Notifier(self)
         self._told: set[str] = set()
         self._quitting = False
         self._demo_steps = demo_steps
@@ -146,6 +148,7 @@ class FtuiApp(App[None]):
         receive = getattr(self.screen_stack[0], "receive_pulse", None)
         if receive is not None:
             receive(message.pulse)
+        self._notifier.receive_pulse(message.pulse)
         if self.guide is not None:
             self.guide.receive_pulse(message.pulse)
 

@@ -3,6 +3,10 @@
     theme = "night"
     [keys]                      # binding id = key, as `?` shows them
     "data.accept" = "j"
+    [notify]                    # when a run ends, or something is wrong with it; once each
+    bell = true
+    terminal = "auto"           # osc9 | osc777 | both | off: what the terminal understands
+    command = "notify-send {title} {message}"     # yours; no shell; "" is none
 
 Read with the standard library alone: this is on the way to the first paint.
 """
@@ -17,6 +21,7 @@ from pathlib import Path
 
 from ftui.assets import asset_dir
 from ftui.core.errors import FtuiError
+from ftui.ui.terminal_notes import TERMINALS
 from ftui.ui.themes import DEFAULT
 
 # `theme = ...` before the first table; the comment behind it is kept.
@@ -25,13 +30,26 @@ _FIRST_TABLE = re.compile(r"^[ \t]*\[", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
+class Notify:
+    """How a person is told of what happens to a run. terminal: one of `terminal_notes.TERMINALS`."""
+
+    bell: bool = True
+    terminal: str = "auto"
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """theme: its name. keys: binding id -> key. folder: None keeps nothing. problems: what could not be used."""
+    """theme: its name. keys: binding id -> key. notify: how to tell of runs. folder: None keeps nothing.
+
+    problems: what could not be used.
+    """
 
     theme: str = DEFAULT
     keys: dict[str, str] = field(default_factory=dict)
     folder: Path | None = None
     problems: tuple[str, ...] = ()
+    notify: Notify = Notify()
 
     @property
     def theme_folders(self) -> list[Path]:
@@ -74,7 +92,27 @@ def load_settings() -> Settings:
     if not isinstance(theme, str):
         problems.append(f'{path}: theme is a name in quotes, as in theme = "{DEFAULT}"; using it')
         theme = DEFAULT
-    return Settings(theme, keys, folder, tuple(problems))
+    notify, wrong = _read_notify(document.get("notify", {}))
+    problems += [f"{path}: {line}" for line in wrong]
+    return Settings(theme, keys, folder, tuple(problems), notify)
+
+
+def _read_notify(table: object) -> tuple[Notify, list[str]]:
+    """The [notify] table, and a line for each thing in it that cannot be used."""
+    if not isinstance(table, dict):
+        return Notify(), ["[notify] is a table of bell, terminal and command; using defaults"]
+    known, problems = Notify(), []
+    for name, value in table.items():
+        if name not in ("bell", "terminal", "command"):
+            problems.append(f"[notify] {name}: nothing is called that; it has bell, terminal and command")
+        elif not isinstance(value, type(getattr(known, name))):
+            kind = "true or false" if name == "bell" else "text in quotes"
+            problems.append(f"[notify] {name} is {kind}; using the default")
+        elif name == "terminal" and value not in TERMINALS:
+            problems.append(f"[notify] terminal is one of {', '.join(TERMINALS)}; using the default")
+        else:
+            known = replace(known, **{name: value})
+    return known, problems
 
 
 def save_theme(settings: Settings, theme: str) -> Settings:

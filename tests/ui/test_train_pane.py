@@ -168,7 +168,7 @@ async def test_stop_now_says_what_would_be_kept_and_counts_down(workspace, monke
         await pilot.press("S")
         await shown(pilot, "R goes on from step 150")
         await pilot.press("y")
-        await shown(pilot, "8s for a checkpoint")
+        await shown(pilot, "8s to save")
         wait.set()
         await shown(pilot, "was stopped")
         assert asked == [True]

@@ -13,14 +13,21 @@ from textual.message import Message
 from textual.widgets import Static
 
 from ftui.core.errors import FtuiError
-from ftui.ui.run_reader import RunReader, RunView
-from ftui.ui.screens.train_acting import Acting
+from ftui.ui.run_layers import Beside, Together, read_together
+from ftui.ui.run_reader import RunReader
+from ftui.ui.run_troubles import loudest
+from ftui.ui.screens.train_keeping import Keeping
+from ftui.ui.screens.train_log import ReadingLog
+from ftui.ui.screens.train_looking import ACTIONS as LOOKING
+from ftui.ui.screens.train_looking import KEYS as LOOKING_KEYS
+from ftui.ui.screens.train_looking import Looking
+from ftui.ui.screens.train_notes import ACTIONS as READING
+from ftui.ui.screens.train_notes import KEYS as READING_KEYS
+from ftui.ui.screens.train_notes import Reading
 from ftui.ui.themes import palette
-from ftui.ui.widgets import figures
 from ftui.ui.widgets.chart import Chart
 from ftui.ui.widgets.gauge import Gauge
 from ftui.ui.widgets.phases import Phases
-from ftui.ui.widgets.run_charts import MOST_ZOOM, SMOOTHINGS, Lens, charts
 from ftui.ui.widgets.run_list import RunList
 from ftui.ui.widgets.run_notes import RunNotes
 
@@ -31,12 +38,12 @@ if TYPE_CHECKING:
 
     from ftui.gpu.nvml import Gpu
     from ftui.ui.pulse import Pulse
-    from ftui.ui.widgets.run_notes import Tab
+    from ftui.ui.run_reader import RunView
 
 PERIOD_SECONDS = 1.0
 
 
-class TrainScreen(Acting):
+class TrainScreen(Looking, Reading, ReadingLog, Keeping):
     """Follows the chosen run once a second, and only while the pane is showing."""
 
     PANE = "train"
@@ -53,6 +60,7 @@ class TrainScreen(Acting):
     TrainScreen.-short Gauge { display: none; }
     TrainScreen.-big .charts { display: none; }
     TrainScreen.-big #notes { display: none; }
+    TrainScreen.-words #notes { height: 24fr; }
     """
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
@@ -60,29 +68,22 @@ class TrainScreen(Acting):
         Binding("s", "stop(False)", "stop+save", id="train.stop"),
         Binding("S", "stop(True)", "stop now", show=False, id="train.kill"),
         Binding("R", "resume", "resume", id="train.resume"),
-        Binding("l", "tab('log')", "log", id="train.log"),
-        Binding("m", "tab('samples')", "samples", id="train.samples"),
-        Binding("n", "tab('notices')", "notices", id="train.notices"),
+        *READING_KEYS,
         Binding("D", "details", "details", id="train.details"),
-        Binding("b", "big", "big", id="train.big"),
-        Binding("plus", "zoom(1)", "zoom in", key_display="+", id="train.zoom_in"),
-        Binding("equals_sign", "zoom(1)", "zoom in", show=False, id="train.zoom_in_too"),
-        Binding("minus", "zoom(-1)", "out", key_display="-", id="train.zoom_out"),
-        Binding("y", "log_axis", "log y", id="train.log_axis"),
-        Binding("e", "smooth", "smooth", id="train.smooth"),
+        Binding("escape", "let_go", "no force", show=False, id="train.let_go"),
+        *LOOKING_KEYS,
     ]
 
     class Read(Message):
-        """The chosen run as it is now."""
+        """The chosen run, and those laid over it, as they are now."""
 
-        def __init__(self, view: RunView) -> None:
+        def __init__(self, reader: RunReader, found: Together) -> None:
             super().__init__()
-            self.view = view
+            self.reader, self.found = reader, found
 
     def __init__(self) -> None:
         super().__init__()
         self._reader: RunReader | None = None
-        self._lens = Lens()
         self._reading: Worker[None] | None = None
         self._timer: Timer | None = None
 
@@ -107,14 +108,20 @@ class TrainScreen(Acting):
     def on_mount(self) -> None:
         self._timer = self.set_interval(PERIOD_SECONDS, self._tick)
         self.query_one("#none", Static).update(self._nothing())
-        self._show_parts()
+        self.show_parts()
         self.query_one(RunList).focus()
 
     def receive_pulse(self, pulse: Pulse) -> None:
         super().receive_pulse(pulse)
-        self.query_one(RunList).show(pulse.runs)
+        worries = {name: loudest([one.severity for one in alarms]) for name, alarms in pulse.alarms.items()}
+        self.query_one(RunList).show(pulse.runs, worries)
+        self.forget_missing(pulse.runs)
+        if not pulse.runs:
+            self._reader = self._view = None  # the last one was deleted
+        elif self._view is not None and self._view.run.state == "queued":
+            self.query_one(Phases).show(self._as_listed(self._view))
         self.query_one(Gauge).show(pulse)
-        self._show_parts()
+        self.show_parts()
         self.refresh_bindings()
 
     def on_screen_resume(self) -> None:
@@ -129,38 +136,47 @@ class TrainScreen(Acting):
 
     def on_run_list_chosen(self, message: RunList.Chosen) -> None:
         self._reader, self._reading, self._view = RunReader(message.run.path), None, None
+        self.look_at_another()
         self.refresh_bindings()
         self._tick()
 
     def on_train_screen_read(self, message: Read) -> None:
-        view = message.view
-        if self._reader is None or view.run.path != self._reader.rundir.path:
+        if message.reader is not self._reader:
             return  # another run was chosen meanwhile
+        self._layers = tuple(layer for layer in message.found.layers if layer.run_id in self._beside)
+        view = message.found.view
+        if view is None:
+            self.draw()
+            return
         other = self._view is None or self._view.run.id != view.run.id
         self._view = view
-        self._draw()
-        self.query_one(RunNotes).show_view(view, other_run=other)
-        self._show_parts()
+        self.query_one(Phases).show(self._as_listed(view))
+        self.draw()
+        notes = self.query_one(RunNotes)
+        before = notes.trouble
+        notes.show_view(view, other_run=other)
+        if notes.trouble != before:
+            self.refresh_bindings()
+        self.show_parts()
 
-    def _draw(self) -> None:
-        if self._view is None:
-            return
-        self.query_one(Phases).show(self._view)
-        for name, data in charts(self._view, self._lens, self.app.pulse.gpus).items():
-            chart = self.query_one(f"#{name}", Chart)
-            chart.log_axis = self._lens.log and name == "loss"
-            chart.show(data)
+    def _as_listed(self, view: RunView) -> RunView:
+        """What a queued run waits for is known to the list of all runs alone."""
+        listed = self._chosen()
+        if listed is None or listed.id != view.run.id or listed.state != "queued":
+            return view
+        return replace(view, run=listed)
 
-    def _show_parts(self) -> None:
+    def show_parts(self) -> None:
         """Charts, or the phases before the first step, or what to press when there is no run at all."""
         any_run = bool(self.app.pulse.runs)
         stepped = self._view is None or bool(self._view.series)
         self.query_one("#train").display = any_run
         self.query_one("#none").display = not any_run
         self.query_one(Phases).display = not stepped
-        self.query_one("#loss").display = stepped
+        words = self.has_class("-words")
+        self.query_one("#loss").display = stepped and not (words and self.has_class("-short"))
         for row in self.query(".charts"):
-            row.display = stepped and not self.has_class("-big")
+            row.display = stepped and not words and not self.has_class("-big")
 
     def _nothing(self) -> Text:
         colors = palette(self.app)  # type: ignore[arg-type]
@@ -178,58 +194,35 @@ class TrainScreen(Acting):
         reader = self._reader
         if reader is None or not self.is_current or (self._reading and self._reading.is_running):
             return
-        smoothing, gpus = self._lens.smoothing, self.app.pulse.lately
+        beside, gpus = tuple(self._beside.values()), self.app.pulse.lately
         self._reading = self.run_worker(
-            lambda: self._read(reader, smoothing, gpus), thread=True, group="run", exit_on_error=False
+            lambda: self._read(reader, beside, gpus), thread=True, group="run", exit_on_error=False
         )
 
-    def _read(self, reader: RunReader, smoothing: float, gpus: tuple[tuple[Gpu, ...], ...]) -> None:
-        """In a thread: posts the run as it is now; a long one comes in pieces."""
+    def _read(self, reader: RunReader, beside: tuple[Beside, ...], gpus: tuple[tuple[Gpu, ...], ...]) -> None:
+        """In a thread: posts the runs as they are now; a long one comes in pieces."""
         try:
-            while True:
-                view = reader.read(smoothing=smoothing, gpus=gpus)
-                if view is not None:
-                    self.post_message(self.Read(view))
-                if not reader.more or reader is not self._reader:
+            while reader is self._reader:
+                lens = self._lens
+                found = read_together(reader, beside, lens, gpus)
+                if found.view is not None or found.layers != self._layers:
+                    self.post_message(self.Read(reader, found))
+                more = reader.more or any(other.more for other in beside)
+                if not more and lens is self._lens:
                     return
         except OSError as error:
             what = f"cannot read the run: {error.strerror}"
             raise FtuiError(what, "", str(error.filename or reader.rundir.path)) from None
 
+    def read_again(self) -> None:
+        self._tick()
+
     # -- keys ----------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what makes sense for the chosen run is offered."""
-        run = self._chosen()
-        if (
-            action in ("stop", "resume", "details", "log_axis", "zoom", "smooth", "tab", "big")
-            and run is None
-        ):
-            return False
-        if action == "stop" and run is not None:
-            return run.state in figures.ACTIVE
-        if action == "resume" and run is not None:
-            return run.state in ("stopped", "failed", "crashed")
-        return True
-
-    def action_log_axis(self) -> None:
-        self._look(replace(self._lens, log=not self._lens.log))
-
-    def action_zoom(self, by: int) -> None:
-        self._look(replace(self._lens, zoom=max(0, min(MOST_ZOOM, self._lens.zoom + by))))
-
-    def action_smooth(self) -> None:
-        after = SMOOTHINGS.index(self._lens.smoothing) + 1
-        self._look(replace(self._lens, smoothing=SMOOTHINGS[after % len(SMOOTHINGS)]))
-
-    def action_tab(self, tab: Tab) -> None:
-        self.query_one(RunNotes).tab = tab
-
-    def action_big(self) -> None:
-        self.toggle_class("-big")
-        self._show_parts()
-
-    def _look(self, lens: Lens) -> None:
-        again = lens.smoothing != self._lens.smoothing
-        self._lens = lens
-        self._tick() if again else self._draw()
+        if action == "hide_cursor":
+            return self.cursor_shown
+        if action in LOOKING or action in READING:
+            return self._chosen() is not None
+        return self.can_act(action)

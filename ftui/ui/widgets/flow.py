@@ -73,6 +73,29 @@ class Flow(ScrollView, can_focus=True):
         self._at_end = True
         self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True, force=True)
 
+    def show_paragraph(self, number: int, row: int = 0) -> None:
+        """Scrolls so that a paragraph begins on the `row`th line in sight, as far as that goes."""
+        line = sum(len(piece) for piece in self._pieces[:number])
+        self.scroll_to(y=max(0, line - row), animate=False, immediate=True, force=True)
+
+    def bring_into_view(self, first: int, stop: int) -> None:
+        """Scrolls no more than needed to show the paragraphs `first` to `stop`, the latter left out."""
+        top = sum(len(piece) for piece in self._pieces[:first])
+        bottom = top + sum(len(piece) for piece in self._pieces[first:stop])
+        now, height = self.scroll_offset.y, self.scrollable_content_region.height
+        wanted = min(top, max(now, bottom - height))
+        if wanted != now:
+            self.scroll_to(y=wanted, animate=False, immediate=True, force=True)
+
+    def paragraph_at(self, line: int) -> int:
+        """The number of the paragraph that is shown on a line of the widget; beyond the last one their count."""
+        left = line + self.scroll_offset.y
+        for number, piece in enumerate(self._pieces):
+            if left < len(piece):
+                return number
+            left -= len(piece)
+        return len(self._pieces)
+
     @property
     def plain(self) -> str:
         """All of the text as shown, for copying."""

@@ -1,4 +1,4 @@
-"""The runs of the workspace, newest first: two lines each, what it is and how it goes."""
+"""The runs of the workspace, those that wait and then newest first: two lines each, what it is, how it goes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ from ftui.core.text import one_line
 from ftui.ui.themes import palette
 from ftui.ui.widgets import figures
 from ftui.ui.widgets.captions import set_subtitle, set_title
+from ftui.ui.widgets.troubles_text import mark
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from textual import events
 
     from ftui.runs.state import RunSummary
 
 LINES_EACH = 2
+_ROOM_FOR_BOTH = 26  # columns for "1 at work" and the time it ends
 _Row = tuple[tuple[str, str, bool], ...]  # (text, palette colour, bold) pieces of one line
 
 
@@ -34,8 +38,8 @@ class RunList(ScrollView, can_focus=True):
     BINDINGS: ClassVar[list[Any]] = [
         Binding("up,k", "move(-1)", "previous run", show=False, id="train.previous"),
         Binding("down,j", "move(1)", "next run", show=False, id="train.next"),
-        Binding("home,g", "move(-1000000)", "newest run", show=False, id="train.newest"),
-        Binding("end,G", "move(1000000)", "oldest run", show=False, id="train.oldest"),
+        Binding("home", "move(-1000000)", "newest run", show=False, id="train.newest"),
+        Binding("end", "move(1000000)", "oldest run", show=False, id="train.oldest"),
     ]
 
     class Chosen(Message):
@@ -51,6 +55,9 @@ class RunList(ScrollView, can_focus=True):
         self._rows: list[_Row] = []
         self._chosen = ""
         self._announced = ""
+        self._expected = ""
+        self._worries: dict[str, str] = {}
+        self._layers: dict[str, tuple[str, tuple[str, str]]] = {}
 
     def on_mount(self) -> None:
         set_title(self, "runs")
@@ -59,14 +66,38 @@ class RunList(ScrollView, can_focus=True):
     def chosen(self) -> RunSummary | None:
         return next((run for run in self._runs if run.id == self._chosen), None)
 
-    def show(self, runs: tuple[RunSummary, ...]) -> None:
-        """The runs as they are now; a run that begins while the newest is chosen is followed."""
-        newest_before = self._runs[0].id if self._runs else ""
-        self._runs = runs
+    def show(self, runs: tuple[RunSummary, ...], worries: Mapping[str, str] | None = None) -> None:
+        """The runs as they are now; a run that begins while the newest is chosen is followed.
+
+        worries: "error" or "warning" by the id of a run that has such an alarm.
+        """
+        newest_before, index = _newest(self._runs), self._index()
+        self._runs, self._worries = _in_order(runs), dict(worries or {})
         self._layout_rows()
         self._caption()
-        if runs and (self.chosen is None or (self._chosen == newest_before != runs[0].id)):
-            self._choose(0)
+        if any(run.id == self._expected for run in runs):
+            self.choose(self._expected)
+            self._expected = ""
+        elif self.chosen is None:  # it was deleted: its neighbour is nearest
+            self._chosen = ""
+            if runs:
+                self._choose(min(index, len(runs) - 1))
+        elif self._chosen == newest_before != _newest(runs):
+            self.choose(_newest(runs))
+
+    def forget(self, run_id: str) -> None:
+        """A run is gone: not shown until the next `show` says otherwise."""
+        if any(run.id == run_id for run in self._runs):
+            self.show(tuple(run for run in self._runs if run.id != run_id), self._worries)
+
+    def expect(self, run_id: str) -> None:
+        """Chooses a run as soon as it is listed."""
+        self._expected = run_id
+
+    def mark_layers(self, layers: Mapping[str, tuple[str, tuple[str, str]]]) -> None:
+        """Marks the runs that are laid over the chosen one: by id their colour, their mark and its ASCII form."""
+        self._layers = dict(layers)
+        self._layout_rows()
 
     def announce(self, text: str) -> None:
         """Says `text` in the border, such as a countdown, until it is called with ""."""
@@ -92,6 +123,7 @@ class RunList(ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         self._layout_rows()
+        self._caption()
 
     def on_focus(self) -> None:
         self.refresh()
@@ -115,8 +147,14 @@ class RunList(ScrollView, can_focus=True):
         return Strip(segments).adjust_cell_length(width, ground)
 
     def _caption(self) -> None:
-        at_work = sum(run.state in figures.ACTIVE for run in self._runs)
-        set_subtitle(self, self._announced or (f"{at_work} at work" if at_work else ""))
+        at_work = [run for run in self._runs if run.state in figures.ACTIVE]
+        waiting = sum(run.state == "queued" for run in self._runs)
+        words = [f"{len(at_work)} at work"] if at_work else []
+        words += [f"{waiting} waiting"] if waiting else []
+        if len(at_work) == 1 and not waiting and (done := figures.finishing(at_work[0].eta_seconds)):
+            ends = f"ends {done}"
+            words = [*words, ends] if self.size.width >= _ROOM_FOR_BOTH else [ends]
+        set_subtitle(self, self._announced or " · ".join(words))
 
     def _index(self) -> int:
         return next((index for index, run in enumerate(self._runs) if run.id == self._chosen), 0)
@@ -137,7 +175,11 @@ class RunList(ScrollView, can_focus=True):
     def _layout_rows(self) -> None:
         before, now = self._rows, time.time()
         width = self.size.width
-        self._rows = [row for run in self._runs for row in _rows_of(run, width, now)]
+        self._rows = [
+            row
+            for run in self._runs
+            for row in _rows_of(run, width, now, self._worries.get(run.id, ""), self._layers.get(run.id))
+        ]
         if len(before) != len(self._rows):
             self.virtual_size = Size(width, len(self._rows))
             self.refresh()
@@ -147,13 +189,43 @@ class RunList(ScrollView, can_focus=True):
                 self.refresh_line(y)
 
 
-def _rows_of(run: RunSummary, width: int, now: float) -> tuple[_Row, _Row]:
-    glyph, color = figures.mark(run.state, plain=figures.ascii_only())
+def _in_order(runs: tuple[RunSummary, ...]) -> tuple[RunSummary, ...]:
+    """Those that wait first, the next one at the top; then the others as they come: newest first."""
+    waiting = [run for run in runs if run.state == "queued"]
+    waiting.sort(key=lambda run: run.position or len(runs))
+    return (*waiting, *(run for run in runs if run.state != "queued"))
+
+
+def _newest(runs: tuple[RunSummary, ...]) -> str:
+    """The run that began last, "" where none has begun."""
+    return next((run.id for run in runs if run.state != "queued"), "")
+
+
+def _rows_of(
+    run: RunSummary,
+    width: int,
+    now: float,
+    worry: str = "",
+    layer: tuple[str, tuple[str, str]] | None = None,
+) -> tuple[_Row, _Row]:
+    plain = figures.ascii_only()
+    glyph, color = figures.mark(run.state, plain=plain)
     active = run.state in figures.ACTIVE
-    name = one_line(run.name, max(1, width - 2))
+    signs = (2 if worry else 0) + (2 if layer else 0)
+    name = one_line(run.name, max(1, width - 2 - signs))
+    first: _Row = ((f"{glyph} ", color, True), (name, "foreground", active))
+    if layer:
+        first += ((f" {layer[1][plain]}", layer[0], True),)
+    if worry:
+        sign, meaning = mark(worry, plain=plain)
+        first += ((f" {sign}", meaning, True),)
+    room = width - 2 - signs - len(name) - 2
+    tags = one_line(" ".join(f"#{tag}" for tag in run.tags), room) if room >= 4 else ""
+    if tags:
+        first += ((f"  {tags}", "special", False),)
     detail = one_line(describe(run, now, width - 2), max(1, width - 2))
     tone = color if run.state in ("failed", "crashed", "stalled") else "dim"
-    return ((f"{glyph} ", color, True), (name, "foreground", active)), ((f"  {detail}", tone, False),)
+    return first, ((f"  {detail}", tone, False),)
 
 
 def describe(run: RunSummary, now: float, width: int) -> str:
@@ -169,7 +241,10 @@ def describe(run: RunSummary, now: float, width: int) -> str:
         return _fitting(width, steps, loss, moment)
     if run.state in ("failed", "crashed"):
         return run.reason or f"{run.state} {steps}".strip()
-    if run.state in ("stalled", "queued"):
+    if run.state == "queued":
+        place = "" if run.position is None else "next" if run.position == 1 else f"{run.position}."
+        return f"{place} {run.reason or 'queued'}".strip()
+    if run.state == "stalled":
         return run.reason or run.state
     return _fitting(width, f"{run.state} {steps}".strip(), moment)
 

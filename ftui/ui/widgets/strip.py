@@ -16,10 +16,13 @@ from textual.widget import Widget
 
 from ftui.core.text import one_line
 from ftui.ui.pulse import EMPTY_PULSE, Pulse
+from ftui.ui.run_troubles import loudest
 from ftui.ui.themes import palette
 from ftui.ui.widgets import figures
+from ftui.ui.widgets.troubles_text import mark
 
 if TYPE_CHECKING:
+    from ftui.core.vitals import Alarm
     from ftui.gpu.host import HostSnapshot
     from ftui.gpu.nvml import Gpu
     from ftui.runs.state import RunSummary
@@ -118,6 +121,8 @@ def _run_parts(run: RunSummary, pulse: Pulse, colors: Palette, plain: bool) -> l
         parts.append(_Part(Text(steps, dim), 0))
     else:
         parts.append(_Part(Text(f"{run.state} {steps}".strip(), strong if run.state != "queued" else dim), 0))
+    if worry := loudest([alarm.severity for alarm in pulse.alarms.get(run.id, ())]):
+        parts.append(_Part(_worry(worry, pulse.alarms[run.id], colors, plain), 0))
     if run.state in figures.ACTIVE and run.steps:
         parts.append(_Part(Text(" " * _BAR[0]), _BAR_RANK))
     if run.loss is not None:
@@ -136,6 +141,13 @@ def _run_parts(run: RunSummary, pulse: Pulse, colors: Palette, plain: bool) -> l
         if run.eta_seconds is not None:
             parts.append(_Part(Text.assemble(("eta ", dim), (figures.duration(run.eta_seconds), plainly)), 1))
     return parts
+
+
+def _worry(worry: str, alarms: tuple[Alarm, ...], colors: Palette, plain: bool) -> Text:
+    """The gravest alarm by its name: what it says in full is in the Train pane."""
+    sign, meaning = mark(worry, plain=plain)
+    name = next(alarm.check for alarm in alarms if alarm.severity == worry).replace("-", " ")
+    return Text(f"{sign} {name}", Style(color=getattr(colors, meaning), bold=worry == "error"))
 
 
 def _no_run_parts(colors: Palette) -> list[_Part]:

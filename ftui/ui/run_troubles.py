@@ -1,0 +1,83 @@
+"""What there is to look at in a run, as one list: alarms, how it ended, what its trainer noted. No Textual."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from ftui.core.text import one_line
+
+if TYPE_CHECKING:
+    from ftui.core.vitals import Alarm, Change
+    from ftui.runs.state import RunSummary
+    from ftui.ui.run_reader import RunView
+
+Deed = Literal["", "stop", "stop_now", "checkpoint", "recipe", "machine", "resume"]
+
+_WORDS: dict[Deed, str] = {
+    "stop": "save a checkpoint and stop",
+    "stop_now": "stop it now",
+    "checkpoint": "save a checkpoint now",
+    "machine": "look at the machine",
+    "resume": "go on from the last checkpoint",
+}
+_NEEDS_WORK = ("stop", "stop_now", "checkpoint")  # deeds that only a run at work can be asked for
+_ENDED_BADLY = ("failed", "crashed", "stalled")
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """level: "error", "warning", or less. deed: what one key does about it, `words` says so. All is safe to show.
+
+    change: what deed "recipe" proposes.
+    """
+
+    level: str
+    message: str
+    hint: str = ""
+    deed: Deed = ""
+    words: str = ""
+    change: Change | None = None
+
+
+def troubles(view: RunView) -> list[Trouble]:
+    """How it ended first, then alarms, the gravest first, then the trainer's own notices.
+
+    That a run is stalled is said once: its state says so before the alarm does.
+    """
+    found = [of_state(view.run)] if view.run.state in _ENDED_BADLY else []
+    found += [of_alarm(alarm, view.run) for alarm in view.alarms if alarm.check != view.run.state]
+    found += [Trouble(notice.level, notice.message, notice.hint) for notice in view.notices]
+    return found
+
+
+def of_state(run: RunSummary) -> Trouble:
+    message = f"{run.state}: {one_line(run.reason, 400)}" if run.reason else run.state
+    deed: Deed = "stop_now" if run.state == "stalled" else "resume"
+    return Trouble("error", message, one_line(run.hint, 400), deed, _WORDS[deed])
+
+
+def of_alarm(alarm: Alarm, run: RunSummary) -> Trouble:
+    """An alarm with what can be done about it in the state the run is in."""
+    deed: Deed = alarm.action
+    if deed == "stop" and run.state == "stopping":
+        deed = ""
+    elif deed in _NEEDS_WORK and not run.active:
+        deed = "recipe" if alarm.change else ""
+    words = in_words(alarm.change) if deed == "recipe" and alarm.change else _WORDS.get(deed, "")
+    return Trouble(alarm.severity, alarm.message, alarm.hint, deed, words, alarm.change)
+
+
+def in_words(change: Change) -> str:
+    """What will be proposed: "a recipe with training.learning_rate x 0.33"."""
+    if change.value is not None:
+        value = {True: "true", False: "false"}.get(change.value) if isinstance(change.value, bool) else None
+        return f"propose {change.field} = {value or change.value}"
+    if change.factor:
+        return f"propose {change.field} x {change.factor:.2g}"
+    return f"open its recipe at {change.field}"
+
+
+def loudest(levels: list[str]) -> str:
+    """ "error", "warning" or "": the gravest of `levels` that deserves a mark."""
+    return next((level for level in ("error", "warning") if level in levels), "")
