@@ -18,14 +18,7 @@ from ftui.runs import launch as launch_module
 from ftui.runs.launch import launch, run_id
 from ftui.runs.rundir import RunDir
 from ftui.runs.state import list_runs
-from tests.runs_support import end_everything, fake_trainer, make_workspace, recipe, start, until, until_state
-
-
-@pytest.fixture
-def workspace(tmp_path):
-    workspace = make_workspace(tmp_path / "ws")
-    yield workspace
-    end_everything(workspace)
+from tests.runs_support import fake_trainer, recipe, start, until, until_state
 
 
 def test_a_run_is_named_for_its_recipe_and_its_start():

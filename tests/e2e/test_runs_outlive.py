@@ -19,27 +19,17 @@ from ftui.runs.process import child_environment
 from ftui.runs.rundir import RunDir
 from ftui.runs.state import find_run, list_runs, run_state, summarize
 from tests.runs_support import (
-    end_everything,
     events_of,
     fake_trainer,
     kill,
     kill_supervisor,
     kill_trainer,
-    make_workspace,
     nothing_left,
     start,
     until,
     until_state,
     until_stepping,
 )
-
-
-@pytest.fixture
-def workspace(tmp_path):
-    workspace = make_workspace(tmp_path)
-    yield workspace
-    end_everything(workspace)
-
 
 # A shell or a screen that launched a run and is still there when it is killed.
 _LAUNCHER = """

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from ftui.runs import scope
-from tests.runs_support import end_everything, make_workspace, nothing_left, start, until, until_state
+from tests.runs_support import nothing_left, start, until, until_state
 
 # What systemd-run does as far as a run can see: it becomes the command, with the same pid.
 _WORKS = """#!/bin/sh
@@ -28,13 +28,6 @@ case "$*" in *" true") exit 0;; esac
 echo "Failed to start transient scope unit" >&2
 exit 1
 """
-
-
-@pytest.fixture
-def workspace(tmp_path):
-    workspace = make_workspace(tmp_path / "ws")
-    yield workspace
-    end_everything(workspace)
 
 
 @pytest.fixture

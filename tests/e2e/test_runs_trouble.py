@@ -40,13 +40,6 @@ from tests.screen_process import ScreenProcess
 MIB = 1 << 20
 
 
-@pytest.fixture
-def workspace(tmp_path):
-    workspace = make_workspace(tmp_path / "ws")
-    yield workspace
-    end_everything(workspace)
-
-
 def mount(*words: str) -> bool:
     done = subprocess.run(["mount", *words], capture_output=True, check=False)
     return done.returncode == 0

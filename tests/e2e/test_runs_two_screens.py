@@ -16,13 +16,11 @@ from ftui.runs.rundir import RunDir
 from ftui.runs.state import list_runs, run_state, summarize
 from tests.kill_matrix import assert_goes_on_to_its_end, written
 from tests.runs_support import (
-    end_everything,
     events_of,
     fake_trainer,
     kill,
     kill_supervisor,
     kill_trainer,
-    make_workspace,
     nothing_left,
     start,
     until,
@@ -30,13 +28,6 @@ from tests.runs_support import (
     until_stepping,
 )
 from tests.screen_process import ScreenProcess
-
-
-@pytest.fixture
-def workspace(tmp_path):
-    workspace = make_workspace(tmp_path / "ws")
-    yield workspace
-    end_everything(workspace)
 
 
 def at_once(*jobs):

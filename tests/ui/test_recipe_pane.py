@@ -314,9 +314,9 @@ async def test_q_queues_what_is_on_the_screen_and_says_its_place(workspace, path
         await ready(pilot)
         await type_value(pilot, "adapter.rank", "8")
         await pilot.press("q")
-        await shown(pilot, "is number 1 in the queue")
+        await shown(pilot, "number 1")
         await pilot.press("q")
-        await shown(pilot, "is number 2 in the queue", "the queue is paused")
+        await shown(pilot, "number 2", "paused")
     runs = queued(workspace)
     assert [load_recipe(run.recipe_path).adapter.rank for run in runs] == [8, 8]
     assert runs[0].read_manifest()["command"] == f"ftui train {path} --set=adapter.rank=8"

@@ -143,8 +143,10 @@ def test_decisions_made_before_encoding_are_written_into_the_manifest(run, sourc
 
 @pytest.mark.parametrize("change", ["file", "decisions", "gone"])
 def test_a_resumed_run_keeps_its_rows_and_says_that_the_dataset_changed(run, source, change):
+    from ftui.engine.rows import TALLY
+
     (run.path / "cache").mkdir()
-    (run.path / "cache" / "tally.json").write_text("{}")
+    (run.path / "cache" / TALLY).write_text("{}")
     before = json.dumps(run.manifest)
     if change == "decisions":
         with Dataset.open(source, "anna") as dataset:
