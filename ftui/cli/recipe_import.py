@@ -54,7 +54,7 @@ def import_(file: Path, out: str | None, force: bool, directory: Path | None, as
 def _told(imported: Imported) -> str:
     """What was taken over and what was not, for people."""
     told = [remark for remark in imported.remarks if remark.kind != "needless"]
-    lines = [f"{len(imported.values)} fields from {imported.kind}"]
+    lines = [f"from {imported.kind}: {imported.taken} key{'s' * (imported.taken != 1)} taken over"]
     for remark in told:
         mark = "✗" if remark.kind == "dropped" else "!"
         lines.append(f"  {mark} {safe(remark.key)}: {safe(remark.value)}  {safe(remark.message)}")

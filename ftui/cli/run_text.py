@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftui.core.hardware import show_size
 from ftui.core.text import one_line, sanitize
+from ftui.runs.lifecycle import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ftui.runs.state import RunSummary
 
 _WIDTH = 200
+_EXPLAINED = ("failed", "crashed", "stalled", "queued")
 
 
 def event_line(event: Mapping[str, Any]) -> str:
@@ -44,7 +46,7 @@ def run_table(runs: Sequence[RunSummary]) -> str:
     lines = []
     for row, run in zip(rows, (None, *runs), strict=True):
         lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-        if run and run.reason and run.state in ("failed", "crashed", "stalled", "queued"):
+        if run and run.reason and (run.state in _EXPLAINED or run.reason.startswith(UNREADABLE)):
             lines.append(f"    {one_line(run.reason, _WIDTH)}")
     return "\n".join(lines)
 
@@ -56,7 +58,7 @@ def comparison_table(found: Comparison) -> str:
         ("", *(one_line(outcome.run, 32) for outcome in outcomes)),
         ("state", *(outcome.state for outcome in outcomes)),
         ("steps", *(str(outcome.steps or "") for outcome in outcomes)),
-        ("loss", *(number_text(outcome.loss) for outcome in outcomes)),
+        ("loss, last 10", *(number_text(outcome.loss) for outcome in outcomes)),
         ("eval loss", *(number_text(outcome.eval_loss) for outcome in outcomes)),
         ("perplexity", *(number_text(outcome.perplexity) for outcome in outcomes)),
         ("best eval", *(_best_text(outcome) for outcome in outcomes)),

@@ -208,18 +208,29 @@ def describe(rundir: RunDir, run: RunSummary) -> dict[str, Any]:
 
 
 def _examination(rundir: RunDir, state: State) -> dict[str, Any]:
-    """What the run doctor says: alarms, and the checks that could not run."""
+    """What the run doctor says: alarms, those of before, and the checks that could not run."""
     from dataclasses import asdict
 
     from ftui.runs.examine import examine_run
     from ftui.runs.live import read_history
+    from ftui.runs.past_alarms import PastAlarms
 
-    found = examine_run(rundir, read_history(rundir.events_path), state)
+    history = read_history(rundir.events_path)
+    found, past = examine_run(rundir, history, state), PastAlarms()
+    gone = past.look(rundir, history, found.alarms)
+    while past.behind:
+        gone = past.look(rundir, history, found.alarms)
     unchecked = [{"check": name, "reason": reason} for name, reason in found.unchecked]
-    return {"alarms": [asdict(alarm) for alarm in found.alarms], "unchecked": unchecked}
+    return {
+        "alarms": [asdict(alarm) for alarm in found.alarms],
+        "past_alarms": [asdict(alarm) for alarm in gone],
+        "unchecked": unchecked,
+    }
 
 
 def _details(rundir: RunDir, run: RunSummary, shown: dict[str, Any]) -> str:
+    from ftui.runs.repeat import repeat_command
+
     manifest = shown["manifest"]
     data = manifest.get("data") if isinstance(manifest.get("data"), dict) else {}
     train = data.get("train") if isinstance(data.get("train"), dict) else {}
@@ -233,7 +244,7 @@ def _details(rundir: RunDir, run: RunSummary, shown: dict[str, Any]) -> str:
         ("base", manifest.get("base", "")),
         ("data", train.get("path", "")),
         ("adapter", shown["adapter"] or ""),
-        ("command", manifest.get("command", "")),
+        ("to repeat", repeat_command(rundir)),
         ("log", rundir.log_path),
     ]
     lines = [run_line(run)]
@@ -242,4 +253,7 @@ def _details(rundir: RunDir, run: RunSummary, shown: dict[str, Any]) -> str:
     lines += [f"  {name:<10} {one_line(str(value), 300)}" for name, value in facts if value]
     for alarm in shown["alarms"]:
         lines += [f"  {alarm['severity']:<10} {alarm['message']}", f"  {'':<10} {alarm['hint']}"]
+    for alarm in shown["past_alarms"]:
+        lines += [f"  {'was':<10} {alarm['check'].replace('-', ' ')} at step {alarm['step']}"]
+        lines += [f"  {'':<10} {alarm['message']}"]
     return "\n".join(lines)

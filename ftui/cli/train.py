@@ -141,6 +141,8 @@ def follow_run(rundir: RunDir, as_json: bool, *, skip_bytes: int = 0) -> int:
         click.echo(
             f"\nno longer looking: {rundir.id} goes on. `ftui runs stop {rundir.id}` ends it", err=True
         )
+        if as_json:
+            click.echo(json_line({"run": rundir.id, "state": run_state(rundir)}))
         return _EXIT_INTERRUPTED
     progress.clear()
     run = summarize(rundir)

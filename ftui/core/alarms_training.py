@@ -13,6 +13,7 @@ from ftui.core.vitals import Alarm, Change, Unchecked, Vitals, column, finite, n
 _WINDOW = 10  # steps that make a stretch whose median is taken for the level of the loss
 _ENOUGH = 40  # steps before a trend is judged
 _RATE = "training.learning_rate"
+_USUAL_CLIP = 1.0
 _USUAL_RATE, _HIGH_RATE = 2e-4, 2e-3  # of adapters; above the latter nothing is learned that lasts
 
 
@@ -86,22 +87,30 @@ def divergence(vitals: Vitals) -> Alarm | None:
 
 
 def gradient_spike(vitals: Vitals) -> Alarm | None:
-    """One of the last gradients is many times what gradients were before."""
+    """One of the last gradients is many times what gradients were before.
+
+    Below half of what gradients are clipped to (or commonly are) it is noise; a clipped one does little harm.
+    """
     xs, ys = finite(vitals.steps, "grad_norm", 2 * _WINDOW)
     recent = 5
     before = ys[-10 * _WINDOW : -recent]
     usual = median(before)
     spread = median([abs(y - usual) for y in before]) * 1.4826
     for x, y in list(zip(xs, ys, strict=True))[-recent:]:
-        if usual > 0 and y > 10 * usual and y > usual + 10 * spread:
+        if usual > 0 and y > max(10 * usual, usual + 10 * spread, (vitals.clip or _USUAL_CLIP) / 2):
+            clips = vitals.clip > 0
             return Alarm(
                 "gradient-spike",
-                "warning",
+                "hint" if clips else "warning",
                 f"the gradient norm is {y:.3g} at step {x:.0f}, {y / usual:.0f} times the usual {usual:.2g}",
-                "look at that step's rows; lower training.max_grad_norm or the learning rate if it returns",
+                f"larger ones than {vitals.clip:.3g} are clipped; look at that step's rows if it returns"
+                if clips
+                else "look at that step's rows; clip gradients with training.max_grad_norm",
                 "recipe",
                 int(x),
-                Change("training.max_grad_norm", factor=0.5),
+                Change("training.max_grad_norm", factor=0.5)
+                if clips
+                else Change("training.max_grad_norm", value=_USUAL_CLIP),
             )
     return None
 
@@ -133,7 +142,7 @@ def no_progress(vitals: Vitals) -> Alarm | None:
 
 def overfitting(vitals: Vitals) -> Alarm | None:
     """The validation loss rises, twice in a row, while the training loss still falls."""
-    xs, ys = finite(vitals.evals, "eval_loss", 3)
+    xs, ys = finite(vitals.evals, "eval_loss", 3, "evaluations")
     best = min(range(len(ys)), key=ys.__getitem__)
     after = ys[best:]
     if len(after) < 3 or not after[-1] > after[0] * 1.03 or not after[-1] >= after[-2] > after[0]:

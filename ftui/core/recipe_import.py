@@ -39,11 +39,15 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """values: dotted recipe fields, their own defaults included where they differ from ftui's."""
+    """values: dotted recipe fields, their own defaults included where they differ from ftui's.
+
+    taken: keys of theirs that are taken over as they are.
+    """
 
     kind: Kind
     values: dict[str, Any]
     remarks: tuple[Remark, ...]
+    taken: int = 0
 
 
 @dataclass(slots=True)
@@ -112,7 +116,9 @@ class Reading:
                 self.remark(key, "ftui does this unasked, or has no need of it", "needless")
             else:
                 self.remark(key, "has no equivalent", "dropped")
-        return Imported(kind, self.values, tuple(self.remarks))
+        said = {remark.key for remark in self.remarks}
+        taken = sum(key in self._taken and key not in said for key in self.document)
+        return Imported(kind, self.values, tuple(self.remarks), taken)
 
 
 def import_document(document: Any, find_data: Callable[[str], str] = str) -> Imported:

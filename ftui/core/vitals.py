@@ -19,7 +19,7 @@ class Change:
 
     field: str
     factor: float = 0.0
-    value: bool | int | None = None
+    value: bool | int | float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,8 @@ class Vitals:
 
     steps, evals: columns of equal length by name, NaN where not told; "step" ascends. total_steps: 0 when not
     known. silence: seconds since the run was last heard of, None when it has ended. disk_free,
-    checkpoint_bytes: None when not known. patience: seconds of silence that are still usual.
+    checkpoint_bytes: None when not known. patience: seconds of silence that are still usual. clip: the norm
+    gradients are clipped to, 0 when they are not.
     """
 
     steps: Mapping[str, Sequence[float]] = field(default_factory=dict)
@@ -68,6 +69,7 @@ class Vitals:
     active: bool = True
     silence: float | None = None
     patience: float = 120.0
+    clip: float = 1.0
     gpu: GpuFigures | None = None
     disk_free: float | None = None
     checkpoint_bytes: float | None = None
@@ -77,22 +79,24 @@ class Unchecked(Exception):
     """A check lacks what it needs; the text says what."""
 
 
-def column(table: Mapping[str, Sequence[float]], name: str, least: int = 1) -> Sequence[float]:
+def column(table: Mapping[str, Sequence[float]], name: str) -> Sequence[float]:
     values = table.get(name, ())
-    if len(values) < least:
-        raise Unchecked(f"fewer than {least} steps" if least > 1 and values else f"no {name} yet")
+    if not values:
+        raise Unchecked(f"no {name} yet")
     return values
 
 
-def finite(table: Mapping[str, Sequence[float]], name: str, least: int) -> tuple[list[float], list[float]]:
-    """(steps, values) of the finite values under `name`."""
+def finite(
+    table: Mapping[str, Sequence[float]], name: str, least: int, rows: str = "steps"
+) -> tuple[list[float], list[float]]:
+    """(steps, values) of the finite values under `name`. rows: what they are one each of, to a person."""
     pairs = [
         (x, y)
         for x, y in zip(table.get("step", ()), table.get(name, ()), strict=False)
         if math.isfinite(x) and math.isfinite(y)
     ]
     if len(pairs) < least:
-        raise Unchecked(f"fewer than {least} steps" if pairs else f"no {name} yet")
+        raise Unchecked(f"fewer than {least} {rows}" if pairs else f"no {name} yet")
     return [x for x, _ in pairs], [y for _, y in pairs]
 
 

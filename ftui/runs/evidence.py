@@ -55,6 +55,7 @@ def gather(rundir: RunDir) -> Evidence:
         age_seconds=abs(time.time() - modified(rundir.path)),  # made in the future: the clock was set back
         rebooted=supervisor is not None and supervisor.boot_id != process.boot_id(),
         host=supervisor.host if supervisor else "",
+        run=rundir.id,
     )
 
 

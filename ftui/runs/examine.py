@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ftui.core.doctor import Examination, examine
+from ftui.core.errors import FtuiError
+from ftui.core.recipe import fields, read_document
 from ftui.core.vitals import GpuFigures, Vitals
 from ftui.gpu.host import disk_free
 from ftui.runs.evidence import silent_seconds
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
     from ftui.runs.rundir import RunDir
     from ftui.runs.state import State
 
-_STEPS = ("step", "loss", "grad_norm", "learning_rate", "step_time", "tokens_per_second", "data_time")
-_EVALS = ("step", "eval_loss")
+STEPS = (
+    "step", "loss", "grad_norm", "learning_rate", "step_time", "tokens_per_second", "data_time", "overflows",
+)  # fmt: skip
+EVALS = ("step", "eval_loss")
 _RECENT = 500  # steps looked at one by one
 _EARLIER = 2000  # older ones, drawn evenly: a look at a million steps costs as much as one at thousands
 
@@ -43,9 +47,10 @@ def examine_run(
     steps = (history.plan or {}).get("steps")
     return examine(
         Vitals(
-            steps=_drawn(history.steps, _STEPS),
-            evals=_drawn(history.evals, _EVALS),
+            steps=drawn(history.steps, STEPS),
+            evals=drawn(history.evals, EVALS),
             total_steps=whole(steps) or 0,
+            clip=clip_of(rundir),
             active=active,
             silence=silent_seconds(rundir) if active else None,
             patience=STALLED_SECONDS,
@@ -56,18 +61,31 @@ def examine_run(
     )
 
 
-def _drawn(table: Columns, names: Sequence[str]) -> dict[str, Sequence[float]]:
-    """The columns that are there, thinned where they are long."""
-    count = len(table)
+def clip_of(rundir: RunDir) -> float:
+    """The norm that the run's gradients are clipped to, 0 where they are not."""
+    usual = float(fields()["training.max_grad_norm"].default)
+    try:
+        training = read_document(rundir.recipe_path).get("training")
+    except FtuiError:
+        return usual
+    told = training.get("max_grad_norm", usual) if isinstance(training, dict) else usual
+    return float(told) if isinstance(told, int | float) else usual
+
+
+def drawn(
+    table: Columns, names: Sequence[str], count: int | None = None, first: int = 0
+) -> dict[str, Sequence[float]]:
+    """The columns that are there, thinned where they are long: their rows `first` to `count`, else all."""
+    count = len(table) if count is None else count
     known = [name for name in names if name in table.names]
-    if count <= _RECENT + _EARLIER:
-        return {name: table.column(name)[:] for name in known}
+    if count - first <= _RECENT + _EARLIER:
+        return {name: table.column(name)[first:count] for name in known}
     old = count - _RECENT
-    drawn: dict[str, Sequence[float]] = {}
+    thinned: dict[str, Sequence[float]] = {}
     for name in known:
         column = table.column(name)
-        drawn[name] = [*column[: old : old // _EARLIER], *column[old:]]
-    return drawn
+        thinned[name] = [*column[first : old : (old - first) // _EARLIER], *column[old:count]]
+    return thinned
 
 
 def _gpu_figures(snapshots: Sequence[Sequence[Gpu]], pid: int | None) -> GpuFigures | None:

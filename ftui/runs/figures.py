@@ -33,9 +33,10 @@ class Figures:
     stage: str = ""
 
 
-def latest_figures(rundir: RunDir) -> Figures:
+def latest_figures(rundir: RunDir, attempt: int, started: float) -> Figures:
     """The newest figures of a run, from its last events first and status.json for the rest.
 
+    attempt, started: the one being run; the stage is told of no earlier one, whose records may be the last yet.
     A full disk loses events: where status.json was written after the last of them and is further, it is right.
     """
     status, found, stage, newest = rundir.read_status(), _Found(), "", 0.0
@@ -50,11 +51,13 @@ def latest_figures(rundir: RunDir) -> Figures:
             found.take(event, "eval_loss")
         elif kind == "plan":
             found.take(event, "steps")
-        elif kind in ("progress", "heartbeat") and not stage:
+        elif kind in ("progress", "heartbeat") and not stage and event.get("attempt") == attempt:
             stage = str(event.get("stage") or "")
         missing.discard(kind)
         if not missing or kind == "attempt":
             break
+    if not stage and (number(status.get("updated")) or 0.0) >= started:
+        stage = str(status.get("stage") or "")
     written, step = number(status.get("updated")) or 0.0, number(status.get("step")) or 0.0
     if round(written, 3) >= newest and step > found.values.get("step", math.inf):
         found.values.clear()
@@ -66,7 +69,7 @@ def latest_figures(rundir: RunDir) -> Figures:
         eval_loss=found.values.get("eval_loss"),
         tokens_per_second=found.values.get("tokens_per_second"),
         eta_seconds=number(status.get("eta_seconds")) or found.values.get("eta_seconds"),
-        stage=stage or str(status.get("stage") or ""),
+        stage=stage,
     )
 
 

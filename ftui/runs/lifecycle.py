@@ -23,6 +23,8 @@ ENDED: frozenset[State] = frozenset({"stopped", "finished", "failed", "crashed"}
 
 # A supervisor that has not shown itself by then never will.
 START_SECONDS = 30.0
+# What is said of a run whose file of events is there and holds none.
+UNREADABLE = "its events cannot be read"
 # The trainer says something every few seconds even where there are no steps; a busy disk may delay it.
 STALLED_SECONDS = 120.0
 # A run last seen on another machine is given up after this much silence.
@@ -36,6 +38,7 @@ class Evidence:
     attempt: 0 when no supervisor has recorded one. supervisor, trainer: None when never recorded.
     exit, end: the exit record and the trainer's `end` event of this attempt; {} when missing.
     queued: it waits for its turn. stepping: the attempt got as far as its first training step (or its plan of them).
+    run: its id, for what is to be typed.
     silent_seconds: since the trainer last wrote anything. age_seconds: since the run was made.
     """
 
@@ -51,6 +54,7 @@ class Evidence:
     age_seconds: float = 0.0
     rebooted: bool = False
     host: str = ""
+    run: str = "RUN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +79,18 @@ def derive(evidence: Evidence) -> Verdict:
     if evidence.attempt == 0:
         if evidence.age_seconds < START_SECONDS:
             return Verdict("starting")
-        return Verdict("crashed", "its supervisor never started", "`ftui runs resume` starts it again")
+        return Verdict(
+            "crashed", "its supervisor never started", f"`ftui runs resume {evidence.run}` starts it again"
+        )
     alive = Liveness.ALIVE in (evidence.supervisor, evidence.trainer)
     if not alive:
         if evidence.end:
             return _ended(evidence.end.get("outcome"), evidence.end, evidence.end.get("message"))
         if Liveness.UNKNOWN not in (evidence.supervisor, evidence.trainer):
             reason = "the machine was restarted" if evidence.rebooted else "it was killed without a word"
-            return Verdict("crashed", reason, "`ftui runs resume` goes on from its last checkpoint")
+            return Verdict(
+                "crashed", reason, f"`ftui runs resume {evidence.run}` goes on from its last checkpoint"
+            )
         if evidence.silent_seconds >= LOST_SECONDS:
             return Verdict("crashed", f"not heard of since it ran on {evidence.host}")
     if evidence.stop_requested or evidence.end or evidence.trainer is Liveness.DEAD:
@@ -91,7 +99,7 @@ def derive(evidence: Evidence) -> Verdict:
         return Verdict(
             "stalled",
             f"alive but silent for {_span(evidence.silent_seconds)}",
-            "see the end of its out.log; `ftui runs stop --now` ends it",
+            f"see the end of its out.log; `ftui runs stop {evidence.run} --now` ends it",
         )
     return Verdict("running" if evidence.stepping else "starting")
 

@@ -34,10 +34,14 @@ class LogPiece:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """Lines found so far, the last of the log first. share: of the log that has been looked through."""
+    """Lines found so far, the last of the log first. share: of the log that has been looked through.
+
+    capped: there may be more; nobody looked any further.
+    """
 
     hits: tuple[int, ...]
     share: float
+    capped: bool = False
 
 
 def shown(line: bytes) -> str:
@@ -102,7 +106,8 @@ def search(path: Path, text: str, cancelled: Callable[[], bool]) -> Iterator[Loo
                 continue
             rest = block[:cut] if len(block) < _LONGEST or cut else b""
             hits += reversed(_hits_in(block.lower() if fold else block, cut, begin, pattern))
-            yield Looked(tuple(hits[:MOST_HITS]), 1 - begin / size)
+            capped = len(hits) > MOST_HITS or (len(hits) == MOST_HITS and begin > 0)
+            yield Looked(tuple(hits[:MOST_HITS]), 1 - begin / size, capped)
 
 
 def _either_case(text: str) -> re.Pattern[bytes]:

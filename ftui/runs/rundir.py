@@ -240,6 +240,14 @@ def last_event(path: Path) -> dict[str, Any]:
     return next(events_backwards(path), {})
 
 
+def events_unreadable(rundir: RunDir) -> bool:
+    """Whether the run's file of events holds something, and no event."""
+    try:
+        return rundir.events_path.stat().st_size > 0 and not last_event(rundir.events_path)
+    except OSError:
+        return False
+
+
 def last_attempt(rundir: RunDir) -> int:
     """The highest attempt any of the run's records tells of; 0 when it never started."""
     records = (rundir.read_proc(), rundir.read_exit(), last_event(rundir.events_path))

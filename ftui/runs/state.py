@@ -13,8 +13,8 @@ from ftui.runs import process
 from ftui.runs.evidence import gather, modified
 from ftui.runs.figures import latest_figures, moment
 from ftui.runs.labels import read_labels
-from ftui.runs.lifecycle import ACTIVE, ENDED, State, Verdict, derive
-from ftui.runs.rundir import RunDir, last_attempt
+from ftui.runs.lifecycle import ACTIVE, ENDED, UNREADABLE, State, Verdict, derive
+from ftui.runs.rundir import RunDir, events_unreadable, last_attempt
 from ftui.runs.waiting import turns
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ __all__ = [
 ]  # fmt: skip
 
 LAST = "last"
+# A folder without any of these is no run, or is about to become one.
+_MADE_OF = frozenset({"manifest.json", "recipe.toml", "proc.json", "events.jsonl"})
 _JSON_FIELDS = (
     "id", "name", "state", "step", "steps", "loss", "eval_loss", "tokens_per_second", "eta_seconds",
     "started", "ended", "reason", "hint", "stage", "position", "note", "tags",
@@ -87,9 +89,10 @@ def judge(rundir: RunDir) -> Verdict:
 def summarize(rundir: RunDir) -> RunSummary:
     """The run's line in the list."""
     verdict, manifest, record = judge(rundir), rundir.read_manifest(), rundir.read_proc()
-    figures = latest_figures(rundir)
+    known = record.get("attempt")
+    attempt = known if isinstance(known, int) else last_attempt(rundir)
+    figures = latest_figures(rundir, attempt, moment(record.get("started")) or 0.0)
     trainer = process.from_dict(record.get("trainer")) if verdict.state in ACTIVE else None
-    attempt = record.get("attempt")
     labels = read_labels(rundir)
     return RunSummary(
         id=rundir.id,
@@ -102,11 +105,11 @@ def summarize(rundir: RunDir) -> RunSummary:
         tokens_per_second=figures.tokens_per_second,
         eta_seconds=figures.eta_seconds if verdict.state == "running" else None,
         started=moment(manifest.get("created")) or modified(rundir.path) or None,
-        ended=_ended(rundir) if verdict.state in ENDED else None,
-        reason=verdict.reason,
+        ended=_ended(rundir, attempt) if verdict.state in ENDED else None,
+        reason=_reason(rundir, verdict),
         hint=verdict.hint,
         stage=figures.stage if verdict.state == "starting" else "",
-        attempts=attempt if isinstance(attempt, int) else last_attempt(rundir),
+        attempts=attempt,
         pid=trainer.pid if trainer else None,
         note=labels.note,
         tags=labels.tags,
@@ -149,7 +152,7 @@ def run_dirs(workspace: Workspace) -> list[RunDir]:
     """Every run directory of the workspace, in no particular order. Raises FtuiError."""
     try:
         with os.scandir(workspace.runs) as entries:
-            return [RunDir(Path(entry.path)) for entry in entries if entry.name[:1] != "." and entry.is_dir()]
+            return [RunDir(Path(entry.path)) for entry in entries if _is_run(entry)]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
@@ -188,7 +191,25 @@ def _size_and_time(path: Path) -> tuple[int, int, int] | None:
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
-def _ended(rundir: RunDir) -> float | None:
-    """When the run ended: as recorded, else when it was last heard of."""
-    recorded = moment(rundir.read_exit().get("ended"))
+def _is_run(entry: os.DirEntry[str]) -> bool:
+    if entry.name[:1] == "." or not entry.is_dir():
+        return False
+    try:
+        return not _MADE_OF.isdisjoint(os.listdir(entry.path))  # noqa: PTH208
+    except FileNotFoundError:
+        return False  # thrown away in this moment
+    except OSError:
+        return True  # closed to us: said where it is looked at
+
+
+def _reason(rundir: RunDir, verdict: Verdict) -> str:
+    if not events_unreadable(rundir):
+        return verdict.reason
+    return f"{UNREADABLE}; {verdict.reason}" if verdict.reason else UNREADABLE
+
+
+def _ended(rundir: RunDir, attempt: int) -> float | None:
+    """When its newest attempt ended: as recorded, else when it was last heard of."""
+    record = rundir.read_exit()
+    recorded = moment(record.get("ended")) if record.get("attempt") == attempt else None
     return recorded or max(modified(rundir.events_path), modified(rundir.proc_path)) or None

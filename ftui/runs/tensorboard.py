@@ -15,8 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ftui.core.errors import FtuiError
 from ftui.runs.history import SECONDS, STEP
+from ftui.runs.lifecycle import UNREADABLE
 from ftui.runs.live import read_history
+from ftui.runs.rundir import events_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,11 +42,14 @@ class Exported:
 
 
 def export(rundir: RunDir, folder: Path, progress: Callable[[int, int], None] | None = None) -> Exported:
-    """Writes every number a run has told into `folder`, in place of an earlier export. Raises OSError.
+    """Writes every number a run has told into `folder`, in place of an earlier export. Raises OSError, and
+    FtuiError where its events cannot be read.
 
     Steps that a resumed attempt did again are told once. Time is the time trained, pauses left out.
     progress: called with rows done and rows in all.
     """
+    if events_unreadable(rundir):
+        raise FtuiError(UNREADABLE, "", str(rundir.events_path))
     history = read_history(rundir.events_path)
     began = history.last_time - history.clock
     total = len(history.steps) + len(history.evals)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from textual.binding import Binding
+    from textual.command import Provider
     from textual.screen import Screen
     from textual.theme import Theme
 
@@ -61,6 +62,12 @@ def _chat() -> Screen[Any]:
     return ChatScreen()
 
 
+def _commands() -> type[Provider]:
+    from ftui.ui.commands import Commands
+
+    return Commands
+
+
 class FtuiApp(App[None]):
     """ftui on one workspace.
 
@@ -71,6 +78,7 @@ class FtuiApp(App[None]):
 
     TITLE = "ftui"
     CSS_PATH = "app.tcss"
+    COMMANDS = {_commands}  # noqa: RUF012
     MODES: ClassVar[dict[str, Any]] = {"data": _data, "recipe": _recipe, "train": _train, "chat": _chat}
     DEFAULT_MODE = "data"
     BINDINGS: ClassVar[list[Any]] = [
@@ -96,6 +104,7 @@ class FtuiApp(App[None]):
         self.workspace = workspace
         self.dataset_to_open = dataset
         self.pulse: Pulse = EMPTY_PULSE
+        self.run_to_show = ""  # what was started elsewhere, for the Train pane to choose
         self.settings = settings or load_settings()
         self.guide: DemoGuide | None = None
         self._notifier = Notifier(self)
@@ -234,7 +243,7 @@ class FtuiApp(App[None]):
         return _SPOKEN.get(shown, f"ctrl+{shown[1:]}" if len(shown) > 1 and shown[0] == "^" else shown)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """What ctrl+p offers."""
+        """What ctrl+p offers wherever it is pressed; `commands.Commands` adds what the pane can do."""
         yield SystemCommand(
             "Open a dataset", "A file of examples, opened where it lies", self.action_open_dataset
         )

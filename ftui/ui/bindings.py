@@ -8,11 +8,31 @@ them; `PaneScreen.asking` covers the others.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from textual.binding import Binding
+from textual.binding import ActiveBinding, Binding
+
+if TYPE_CHECKING:
+    from textual.screen import Screen
 
 
 def ordered(key: str, action: str, words: str, *, id: str, show: bool = False, **more: Any) -> Binding:
     """A binding that is done before the next key is read. Every binding has an id: users rebind by it."""
     return Binding(key, action, words, id=id, show=show, priority=True, **more)
+
+
+def allowed(screen: Screen[Any]) -> list[ActiveBinding]:
+    """The bindings with an id that do something on `screen` now.
+
+    A key for scrolling goes on to the pane where the widget that has the focus cannot scroll: those are here too.
+    """
+    active = screen.active_bindings
+    found = [one for one in active.values() if one.enabled and one.binding.id and one.binding.description]
+    for node, bindings in screen._modal_binding_chain:
+        for key, binding in bindings:
+            under = active.get(key)
+            scrolls = under and not under.binding.id and under.binding.action.startswith("scroll_")
+            named = binding.id and binding.description
+            if scrolls and named and screen.app._check_action_state(binding.action, node):
+                found.append(ActiveBinding(node, binding, enabled=True))
+    return found

@@ -6,7 +6,7 @@ An alarm that begins, a run that ends: the bell, the terminal's own notification
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ftui.core.errors import FtuiError
@@ -14,6 +14,7 @@ from ftui.core.text import one_line, sanitize
 from ftui.ui.terminal_notes import sequences
 
 if TYPE_CHECKING:
+    from ftui.core.vitals import Alarm
     from ftui.runs.state import RunSummary
     from ftui.ui.app import FtuiApp
     from ftui.ui.pulse import Pulse
@@ -23,13 +24,17 @@ _LOUD = ("error", "warning")
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """what: its name among the things told of one attempt. bad: worth a warning rather than a word."""
+    """what: its name among the things told of one attempt. bad: worth a warning rather than a word.
+
+    alarm: what to remember of it, beside that it was told.
+    """
 
     run: RunSummary
     what: str
     title: str
     message: str
     bad: bool
+    alarm: Alarm | None = None
 
 
 class Herald:
@@ -46,7 +51,14 @@ class Herald:
             if run.active:
                 self._at_work.add(run.id)
                 found += [
-                    News(run, alarm.check, "ftui: look at a run", f"{_name(run)}: {alarm.message}", bad=True)
+                    News(
+                        run,
+                        alarm.check,
+                        "ftui: look at a run",
+                        f"{_name(run)}: {alarm.message}",
+                        bad=True,
+                        alarm=replace(alarm, step=alarm.step or run.step or 0),
+                    )
                     for alarm in pulse.alarms.get(run.id, ())
                     if alarm.severity in _LOUD
                 ]
@@ -77,7 +89,7 @@ class Notifier:
         from ftui.runs.told import claim
 
         settings = self._app.settings.notify
-        mine = [one for one in news if claim(RunDir(one.run.path), one.run.attempts, one.what)]
+        mine = [one for one in news if claim(RunDir(one.run.path), one.run.attempts, one.what, one.alarm)]
         if not mine:
             return
         self._app.call_from_thread(self._ring, mine, seen)

@@ -154,7 +154,7 @@ def curves_of(history: History, lens: Lens, reach: Reach, reduced: Reduced | Non
         series={name: reduced.series(name, xs, table.column(name), start, stop) for name in known},
         smoothed=smoothed,
         evals=_evals(history, xs, shown),
-        latest={name: column[-1] for name in known if len(column := table.column(name))},
+        latest={name: column[-1] for name in (*known, *places) if len(column := table.column(name))},
         latest_eval=history.evals.last("eval_loss"),
         places={name: reduced.series(name, xs, table.column(name), start, stop) for name in places},
     )

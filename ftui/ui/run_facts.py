@@ -13,6 +13,7 @@ from ftui.core.recipe import fields
 from ftui.core.text import one_line, sanitize
 from ftui.runs.compare import differences
 from ftui.runs.labels import read_labels
+from ftui.runs.repeat import repeat_command
 from ftui.runs.state import run_dirs
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class RunFacts:
 def read_facts(rundir: RunDir, workspace: Workspace) -> RunFacts:
     """Note and tags, the command, attempts, data, versions, what is new against the run before it, the recipe."""
     manifest, labels = rundir.read_manifest(), read_labels(rundir)
-    command = sanitize(str(manifest.get("command") or ""), lines=False)
+    command = sanitize(repeat_command(rundir), lines=False)
     parts: list[tuple[str, list[str]]] = []
     if labels.note or labels.tags:
         tags = [" ".join(f"#{tag}" for tag in labels.tags)] if labels.tags else []
@@ -64,7 +65,7 @@ def read_facts(rundir: RunDir, workspace: Workspace) -> RunFacts:
     except OSError as error:
         recipe = f"cannot be read: {error.strerror}"
     parts.append(("recipe", sanitize(recipe).rstrip("\n").split("\n")))
-    return RunFacts(tuple((title, tuple(lines)) for title, lines in parts), command)
+    return RunFacts(tuple((title, tuple(lines)) for title, lines in parts if lines), command)
 
 
 def parent_of(rundir: RunDir, manifest: Mapping[str, Any], workspace: Workspace) -> RunDir | None:
@@ -148,9 +149,10 @@ def _moment(when: Any) -> str:
 
 
 def _pairs(value: Any) -> list[str]:
-    """Names and values in two columns; what is nested as JSON."""
+    """Names and values in two columns, but for those that are empty; what is nested as JSON."""
     if not isinstance(value, dict):
         return [sanitize(str(value), lines=False)]
+    value = {key: item for key, item in value.items() if item not in (None, "", [], {})}
     width = min(24, max((len(str(key)) for key in value), default=0))
     lines = []
     for key, item in value.items():

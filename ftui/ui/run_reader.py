@@ -17,6 +17,7 @@ from ftui.core.text import sanitize
 from ftui.runs.examine import examine_run
 from ftui.runs.glance import Glance
 from ftui.runs.live import LiveHistory
+from ftui.runs.past_alarms import PastAlarms
 from ftui.runs.rundir import RunDir
 from ftui.runs.state import RunSummary, summarize
 from ftui.ui.lens import Lens
@@ -62,7 +63,8 @@ class RunView:
     share: how much of the run was read; until it is all of it the curves are drawn from a few of their points.
     perplexity: of the newest evaluation. facts: the newest `attempt`, `data`, `model`, `plan` and `end` events
     by type. checkpoints: their steps. log: the last lines of out.log. bad: unreadable event lines. alarms: what
-    the run doctor found; unchecked: (check, why it could not run). All text is sanitized.
+    the run doctor finds; past: what it found earlier; unchecked: (check, why it could not run). All text is
+    sanitized.
     """
 
     run: RunSummary
@@ -77,6 +79,7 @@ class RunView:
     log: tuple[str, ...] = ()
     bad: int = 0
     alarms: tuple[Alarm, ...] = ()
+    past: tuple[Alarm, ...] = ()
     unchecked: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -94,6 +97,7 @@ class RunReader:
         self._glance: Glance | None = None
         self._began = False
         self._reduced = Reduced()
+        self._past = PastAlarms()
         self._log: tuple[str, ...] = ()
         self._log_stamp: tuple[int, int] | None = None
         self._asked: object = None
@@ -127,17 +131,18 @@ class RunReader:
         # What is drawn from all over a run is not what its doctor could judge.
         seen_whole = not self._live.more
         asked = (summary, replace(lens, log=False), beside, seen_whole)
-        if not changed and not summary.active and asked == self._asked:
+        if not changed and not summary.active and asked == self._asked and not self._past.behind:
             return None  # an ended run does not become ill
         self._asked = asked
-        found = None
+        found, past = None, ()
         if seen_whole:
             found = examine_run(self.rundir, self._history, summary.state, gpus, summary.pid)
-        now = (asked, found.alarms if found else None)
+            past = self._past.look(self.rundir, self._history, found.alarms)
+        now = (asked, found.alarms if found else None, past)
         if not changed and now == self._last:
             return None
         self._last = now
-        return self._view(summary, lens, beside, found or Examination((), ()))
+        return self._view(summary, lens, beside, found or Examination((), ()), past)
 
     def advance(self) -> bool:
         """Takes in what is new, for at most about half a second; True when that changed anything."""
@@ -174,7 +179,14 @@ class RunReader:
     def _reach(self, lens: Lens, summary: RunSummary) -> Reach:
         return reach_of(self._history, lens, summary.steps or 0, ended=not summary.active)
 
-    def _view(self, summary: RunSummary, lens: Lens, beside: Reach | None, found: Examination) -> RunView:
+    def _view(
+        self,
+        summary: RunSummary,
+        lens: Lens,
+        beside: Reach | None,
+        found: Examination,
+        past: tuple[Alarm, ...],
+    ) -> RunView:
         history, reach = self._history, self._reach(lens, summary)
         return RunView(
             run=summary,
@@ -189,6 +201,7 @@ class RunReader:
             log=self._log,
             bad=self._live.bad,
             alarms=found.alarms,
+            past=past,
             unchecked=found.unchecked,
         )
 

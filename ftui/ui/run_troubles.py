@@ -29,7 +29,7 @@ _ENDED_BADLY = ("failed", "crashed", "stalled")
 class Trouble:
     """level: "error", "warning", or less. deed: what one key does about it, `words` says so. All is safe to show.
 
-    change: what deed "recipe" proposes.
+    change: what deed "recipe" proposes. past: it was so once, and is no more.
     """
 
     level: str
@@ -38,16 +38,18 @@ class Trouble:
     deed: Deed = ""
     words: str = ""
     change: Change | None = None
+    past: bool = False
 
 
 def troubles(view: RunView) -> list[Trouble]:
-    """How it ended first, then alarms, the gravest first, then the trainer's own notices.
+    """How it ended first, then alarms, the gravest first, the trainer's own notices, and what was once.
 
     That a run is stalled is said once: its state says so before the alarm does.
     """
     found = [of_state(view.run)] if view.run.state in _ENDED_BADLY else []
     found += [of_alarm(alarm, view.run) for alarm in view.alarms if alarm.check != view.run.state]
     found += [Trouble(notice.level, notice.message, notice.hint) for notice in view.notices]
+    found += [of_past(alarm, view.run) for alarm in view.past]
     return found
 
 
@@ -68,6 +70,14 @@ def of_alarm(alarm: Alarm, run: RunSummary) -> Trouble:
     return Trouble(alarm.severity, alarm.message, alarm.hint, deed, words, alarm.change)
 
 
+def of_past(alarm: Alarm, run: RunSummary) -> Trouble:
+    """An alarm that is over: nothing is stopped for its sake any more, the next run may still be better."""
+    deed: Deed = "recipe" if alarm.change else "machine" if alarm.action == "machine" and run.active else ""
+    words = in_words(alarm.change) if alarm.change else _WORDS.get(deed, "")
+    hint = f"{alarm.message}; {alarm.hint}"
+    return Trouble(alarm.severity, was(alarm), hint, deed, words, alarm.change, past=True)
+
+
 def in_words(change: Change) -> str:
     """What will be proposed: "a recipe with training.learning_rate x 0.33"."""
     if change.value is not None:
@@ -76,6 +86,11 @@ def in_words(change: Change) -> str:
     if change.factor:
         return f"propose {change.field} x {change.factor:.2g}"
     return f"open its recipe at {change.field}"
+
+
+def was(alarm: Alarm) -> str:
+    """An alarm that is over, in a few words."""
+    return f"was: {alarm.check.replace('-', ' ')} at step {alarm.step}"
 
 
 def loudest(levels: list[str]) -> str:

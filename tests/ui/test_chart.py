@@ -14,6 +14,7 @@ from ftui.core.series import buckets
 from ftui.ui.themes import load_theme
 from ftui.ui.widgets import figures
 from ftui.ui.widgets.braille import Axis, Canvas, axis, domain, zoomed
+from ftui.ui.widgets.captions import shortened
 from ftui.ui.widgets.chart import Chart, ChartData, Curve
 from tests.ui.capture import capture, output_of
 
@@ -214,3 +215,28 @@ async def test_a_chart_without_data_says_so():
 def test_an_axis_places_its_ends_at_the_first_and_last_row():
     scale = Axis(0.0, 4.0)
     assert (scale.place(0.0, 40), scale.place(4.0, 40), scale.place(99.0, 40)) == (39, 0, 0)
+
+
+def test_a_logarithmic_axis_is_close_to_values_within_a_decade():
+    scale = axis([5.0, 5.3, 5.6], log=True)
+    assert scale.log
+    assert scale.place(5.0, 68) - scale.place(5.6, 68) >= 40
+    assert axis([0.2, 30.0], log=True) == Axis(0.2, 50.0, log=True)
+    constant = axis([5.0], log=True)
+    assert constant.place(5.0, 41) == 20
+
+
+async def test_a_caption_without_room_loses_what_is_worth_least_and_never_its_middle():
+    titles = shortened([("loss", 0), ("smooth 0.6", 3), ("last 1/4", 1), ("over tokens", 1)], "  ")
+    app = OneChart(
+        data_of(200, title=titles, subtitle=shortened([("step 199", 0), ("ppl 2.44" * 9, 1)], " · "))
+    )
+    async with app.run_test(size=(60, 20)) as pilot:
+        await pilot.pause()
+        rows = [strip.text for strip in app.screen._compositor.render_strips()]
+        assert "loss  smooth 0.6  last 1/4  over tokens" in rows[0]
+        assert "step 199 ─" in rows[-1]
+        await pilot.resize_terminal(36, 20)
+        await pilot.pause()
+        rows = [strip.text for strip in app.screen._compositor.render_strips()]
+        assert "loss  last 1/4  over tokens ─" in rows[0]

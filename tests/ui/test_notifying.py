@@ -14,7 +14,7 @@ from ftui.core.errors import FtuiError
 from ftui.core.vitals import Alarm
 from ftui.runs.rundir import EventWriter, RunDir
 from ftui.runs.state import RunSummary
-from ftui.runs.told import claim
+from ftui.runs.told import claim, remembered
 from ftui.runs.watch import Watch
 from ftui.ui import notify_command
 from ftui.ui.app import FtuiApp
@@ -219,3 +219,5 @@ async def test_a_command_that_fails_is_said_once(tmp_path: Path):
         finish(rundir, "failed", reason="out of memory")
         await until(pilot, (rundir.path / "told" / "1-ended").exists)
         assert sum("notify.command" in text for text in app._told) == 1
+    # What was told is known for good: the run's own figures may not say it.
+    assert [alarm.check for alarm in remembered(rundir)] == ["not-a-number"]

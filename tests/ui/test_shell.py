@@ -15,6 +15,7 @@ from ftui.ui.screens.base import PaneScreen
 from ftui.ui.settings import Settings, load_settings
 from tests.ui.data_rows import data_pane, row_on_disk, tickets
 from tests.ui.panes import app_on, screen_text, shown, still_machine, until  # noqa: F401
+from tests.ui.run_builder import finish, make_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,6 +90,35 @@ async def test_ctrl_p_lists_what_can_be_done(workspace, write_rows):
         await shown(pilot, "Open a dataset", "Open a recipe", "Go to Train", "Theme", "Quit")
         await pilot.press(*"train", "enter")
         await until(pilot, lambda: pilot.app.current_mode == "train")
+
+
+async def test_ctrl_p_finds_what_the_pane_can_do_now_and_does_it(workspace, write_rows):
+    path = write_rows(tickets())
+    async with app_on(workspace, "data").run_test(size=SIZE) as pilot:
+        await data_pane(pilot)
+        await pilot.press("ctrl+p", *"accept")
+        await shown(pilot, "Accept", "a · data.accept")
+        await pilot.press("enter")
+        await shown(pilot, "2 of 6 · 1 decided")
+        assert row_on_disk(path, 1).status == "accepted"
+        await pilot.press("3")
+        await until(pilot, lambda: pilot.app.current_mode == "train")
+        await pilot.press("ctrl+p", *"stop")
+        await shown(pilot, "No matches found")
+
+
+async def test_the_list_of_keys_says_how_to_scroll_and_names_a_thing_once(workspace):
+    workspace.runs.mkdir()
+    finish(make_run(workspace, "tickets"), "finished")
+    async with app_on(workspace, "train").run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "tickets")
+        await pilot.press("question_mark")
+        await shown(pilot, "↑↓ scroll · esc back")
+        await pilot.resize_terminal(120, 70)
+        text = await shown(pilot, "train.cursor_left", "train.cursor_right", "ctrl+q")
+        assert text.count("train.zoom_in") == 1
+        assert "+  =" in text
+        assert "↑↓ scroll" not in text
 
 
 async def test_ctrl_q_quits_at_once_even_from_a_dialog(workspace, write_rows):

@@ -115,7 +115,7 @@ async def test_alarms_are_chosen_with_n_and_with_up_and_down(workspace):
     async with app_on(workspace, "train").run_test(size=(120, 36)) as pilot:
         await shown(pilot, "▌✗ the loss went up from")
         await pilot.press("n", "n")
-        await shown(pilot, "▌▲ the gradient norm is 40", "propose training.max_grad_norm x 0.5")
+        await shown(pilot, "▌· the gradient norm is 40", "propose training.max_grad_norm x 0.5")
         pilot.app.screen.query_one(RunNotes).focus()
         await pilot.press("up")
         await shown(pilot, "▌✗ the loss went up from")
@@ -180,6 +180,16 @@ async def test_a_recipe_file_that_is_still_there_is_the_one_that_is_changed(work
             pilot, lambda: getattr(pilot.app.screen, "draft", None) and pilot.app.screen.draft.modified
         )
         assert pilot.app.screen.draft.path == source
+
+
+@pytest.mark.parametrize("plain", [False, True])
+async def test_the_key_is_in_sight_on_a_small_screen_and_no_mark_looks_like_it(workspace, monkeypatch, plain):
+    if plain:
+        monkeypatch.setenv("FTUI_ASCII", "1")
+    diverging(workspace)
+    async with app_on(workspace, "train").run_test(size=(80, 24)) as pilot:
+        begins = ">E the loss went up" if plain else "▌✗ the loss went up"
+        await shown(pilot, begins, "x save a checkpoint and stop")
 
 
 async def test_a_crashed_run_offers_to_go_on(workspace, monkeypatch):

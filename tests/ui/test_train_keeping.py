@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
+from ftui.cli.runs import command as runs_command
 from ftui.gpu import host, nvml
 from ftui.gpu.processes import GpuProcess
 from ftui.runs import control, queue, state
@@ -15,7 +17,8 @@ from ftui.runs.rundir import EventWriter, RunDir
 from ftui.runs.trash import deleted_runs
 from ftui.ui.run_facts import parent_of, read_facts
 from ftui.ui.widgets import figures
-from ftui.ui.widgets.run_list import RunList, describe
+from ftui.ui.widgets.run_list import RunList
+from ftui.ui.widgets.run_words import describe, numbers, shortly
 from tests.ui.capture import HOSTILE, assert_harmless, capture, output_of
 from tests.ui.panes import GIB, GPU, app_on, screen_text, shown, still_machine, until  # noqa: F401
 from tests.ui.run_builder import finish, make_run, make_workspace, write_steps
@@ -92,7 +95,8 @@ async def test_a_run_at_work_is_not_deleted(workspace):
     async with app_on(workspace, "train").run_test(size=(120, 36), notifications=True) as pilot:
         await shown(pilot, "step 30 · train")
         await pilot.press("delete")
-        await shown(pilot, "the run is running", "first")
+        text = await shown(pilot, "the run is running", "stop it first (s)")
+        assert "ftui runs" not in text
         assert rundir.path.is_dir()
 
 
@@ -118,9 +122,9 @@ async def test_esc_takes_back_the_force_while_it_is_counted_down(workspace, monk
     async with app_on(workspace, "train").run_test(size=(120, 36), notifications=True) as pilot:
         await shown(pilot, "step 30 · train")
         await pilot.press("S", "enter")
-        await shown(pilot, "s to save", "esc takes that back")
+        await shown(pilot, "s to save", "esc takes back the force only", "the run still stops")
         await pilot.press("escape")
-        await shown(pilot, "is not ended by force")
+        await shown(pilot, "is not ended by force: it still stops")
         assert not forced
         assert rundir.requests() == {"stop"}
 
@@ -132,6 +136,53 @@ def test_a_waiting_run_says_its_place_and_what_for():
     run = state.RunSummary("a", "a", "queued", position=1, reason="waits for tickets to end")
     assert describe(run, 0, 60) == "next waits for tickets to end"
     assert describe(replace(run, position=3), 0, 60) == "3. waits for tickets to end"
+
+
+def test_runs_of_one_name_are_told_apart_also_by_what_waits_for_them():
+    def run(name, number, state_="finished", **more):
+        return state.RunSummary(f"{name}-{number}", name, state_, started=float(number), **more)
+
+    first, second, other = run("tiny", 1), run("tiny", 2, "running"), run("tickets", 3)
+    waiting = run("tiny", 4, "queued", position=1, reason="waits for tiny-2 to end")
+    runs = (waiting, other, second, first)
+    marks = numbers(runs)
+    assert marks == {"tiny-1": "#1", "tiny-2": "#2", "tiny-4": "#3"}
+
+    def said(width):
+        return describe(replace(waiting, reason=shortly(waiting, runs, marks, width)), 0, width)
+
+    assert said(40) == "next waits for tiny #2 to end"
+    assert said(20) == "next after tiny #2"
+    assert said(16).endswith("#2")
+    assert len(said(16)) <= 16
+
+
+@pytest.mark.parametrize("name", ["tiny", "tickets-r16-without-the-long-rows"])
+async def test_runs_of_one_name_are_told_apart_in_a_narrow_terminal(workspace, name):
+    for age in (900, 800, 700):
+        ended(workspace, name, age)
+    async with app_on(workspace, "train").run_test(size=(80, 24)) as pilot:
+        text = await shown(pilot, "#1", "#2", "#3")
+        assert text.index("#3") < text.index("#2") < text.index("#1")
+
+
+async def test_a_waiting_run_is_started_now_and_the_keys_say_so(workspace, monkeypatch):
+    waiting = state.RunSummary("b", "bravo", "queued", position=1, reason="waits", path=workspace.runs / "b")
+    monkeypatch.setattr(state, "list_runs", lambda *_: [waiting])
+    monkeypatch.setattr(state, "summarize", lambda _: waiting)
+    begun = []
+    monkeypatch.setattr(
+        control, "resume", lambda rundir: begun.append(rundir) or control.Resumed(rundir, 0, "")
+    )
+    async with app_on(workspace, "train").run_test(size=(80, 24), notifications=True) as pilot:
+        text = await shown(pilot, "bravo", "R start it now")
+        assert "R resume" not in text
+        await pilot.press("question_mark")
+        text = await shown(pilot, "train.start")
+        assert "train.resume" not in text
+        await pilot.press("escape", "R")
+        await shown(pilot, "bravo: is started")
+        assert len(begun) == 1
 
 
 async def test_queued_runs_are_moved_and_held(workspace, monkeypatch):
@@ -191,6 +242,34 @@ async def test_the_command_is_written_to_a_file(workspace):
         file = workspace.root / f"repeat-{rundir.id}.sh"
         await until(pilot, file.exists)
         assert file.read_text().endswith(f"ftui train {rundir.recipe_path}\n")
+
+
+def test_a_run_is_repeated_from_its_own_copy_once_its_recipe_has_changed(workspace):
+    rundir = ended(workspace, "tickets", 900)
+    source = workspace.root / "mine.toml"
+    source.write_text(rundir.recipe_path.read_text().replace("learning_rate = 2e-4", "learning_rate = 1e-4"))
+    command = f"ftui train {source} --set training.learning_rate=2e-4"
+    rundir.update_manifest(command=command, recipe_source=str(source))
+    assert read_facts(rundir, workspace).command == command
+    source.write_text(source.read_text().replace("rank = 16", "rank = 4"))
+    own = f"ftui train {rundir.recipe_path} --name tickets"
+    assert read_facts(rundir, workspace).command == own
+    assert (
+        own
+        in CliRunner().invoke(runs_command, ["show", rundir.id, "--workspace", str(workspace.root)]).output
+    )
+    source.unlink()
+    assert read_facts(rundir, workspace).command == own
+
+
+def test_details_leave_out_what_is_empty(workspace):
+    rundir = ended(workspace, "tickets", 900)
+    rundir.update_manifest(
+        data={"train": {"path": "a.jsonl", "journal_sha256": ""}}, versions={"torch": None}
+    )
+    parts = dict(read_facts(rundir, workspace).parts)
+    assert parts["data: train"] == ("path  a.jsonl",)
+    assert "versions" not in parts
 
 
 async def test_nothing_hostile_in_names_notes_and_recipes_reaches_the_terminal(workspace):

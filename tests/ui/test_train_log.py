@@ -68,6 +68,33 @@ async def test_text_is_found_anywhere_in_the_log(workspace):
         await shown(pilot, "line 4999", "loading 100%")
 
 
+async def test_a_new_search_takes_the_place_of_the_last_one(workspace):
+    trained(workspace)
+    async with app_on(workspace, "train").run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "step 100 · train")
+        await pilot.press("slash", *"of memory", "enter")
+        await shown(pilot, "1 of 5 from the end")
+        await pilot.press("slash", *"line 2500")
+        await shown(pilot, "1 of 1 from the end")
+
+
+async def test_a_count_that_was_not_finished_says_so(workspace, monkeypatch):
+    monkeypatch.setattr("ftui.runs.log_reading.MOST_HITS", 1000)
+    trained(workspace)
+    async with app_on(workspace, "train").run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "step 100 · train")
+        await pilot.press("slash", *"line")
+        await shown(pilot, "1 of 1,000+ from the end")
+
+
+async def test_a_run_that_wrote_no_log_says_where_to_look(workspace):
+    rundir = make_run(workspace, "quiet")
+    with EventWriter(rundir, 1) as writer:
+        write_steps(writer, 1, 20, 600)
+    async with app_on(workspace, "train").run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "step 20 · train", "nothing was written to the log; the steps are above")
+
+
 async def test_another_run_s_log_is_searched_anew(workspace):
     trained(workspace)
     other = make_run(workspace, "other", age=900, alive=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -121,6 +122,50 @@ async def test_the_x_axis_is_steps_tokens_or_time(workspace):
         await until(pilot, lambda: "over" not in screen_text(pilot.app).splitlines()[1])
 
 
+async def test_another_x_axis_leaves_the_same_part_of_the_run_in_sight(workspace):
+    ended(workspace, "one")
+    async with app_on(workspace, "train").run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "step 200 · train")
+        await pilot.press("plus", "plus", "comma", "comma")
+        await until(pilot, lambda: (loss_of(pilot).data.start, loss_of(pilot).data.end) == (100, 150))
+        await pilot.press("left", "left", "left")
+        at = await until(pilot, lambda: (at := loss_of(pilot).data.cursor) and at < 149 and at)
+        await pilot.press("X")
+        await shown(pilot, "over tokens")
+        tokens = loss_of(pilot).data
+        assert (tokens.start, tokens.end) == pytest.approx((100 * 5800, 150 * 5800))
+        assert tokens.cursor == at * 5800
+        await pilot.press("X", "X")  # faster than the run is read again
+        await until(pilot, lambda: (data := loss_of(pilot).data).cursor == at and data.start < at < data.end)
+        assert loss_of(pilot).data.start == pytest.approx(100, abs=5)
+
+
+async def test_what_was_followed_is_followed_over_another_x_axis(workspace):
+    ended(workspace, "one")
+    async with app_on(workspace, "train").run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "step 200 · train")
+        await pilot.press("plus", "plus", "left", "left", "X")
+        await shown(pilot, "last 1/4  over tokens")
+
+
+async def test_a_legend_keeps_its_end_in_a_narrow_terminal(workspace):
+    ended(workspace, "one")
+    async with app_on(workspace, "train").run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "step 200 · train")
+        await pilot.press("plus", "plus", "y", "X")
+        text = await shown(pilot, "log  last 1/4  over tokens ─")
+        assert "smooth" not in text.splitlines()[1]
+
+
+async def test_the_list_s_caption_ends_with_a_whole_word_in_a_narrow_terminal(workspace):
+    make_run(workspace, "at work")
+    async with app_on(workspace, "train").run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: pilot.app.pulse.runs)
+        runs, (run,) = pilot.app.screen.query_one(RunList), pilot.app.pulse.runs
+        runs.show((run, *(replace(run, id=f"w{n}", state="queued", position=n) for n in (1, 2))), {})
+        assert runs._border_subtitle.plain == "1 at work"
+
+
 async def test_runs_are_laid_over_each_other_and_marked_in_the_list(workspace):
     three_runs(workspace)
     async with app_on(workspace, "train").run_test(size=(120, 36), notifications=True) as pilot:
@@ -189,6 +234,22 @@ async def test_compare_without_marks_takes_the_run_before_and_says_how_to_choose
         await shown(pilot, "step 200 · train")
         await pilot.press("C")
         await shown(pilot, "● newest", "◆ middle", "o on runs in the list chooses which")
+
+
+async def test_compare_follows_a_run_at_work(workspace):
+    ended(workspace, "done")
+    live_run = make_run(workspace, "at work", age=10)
+    with EventWriter(live_run, 1) as writer:
+        writer.emit("plan", steps=400)
+        write_steps(writer, 1, 50, 400)
+        async with app_on(workspace, "train").run_test(size=(120, 36)) as pilot:
+            await shown(pilot, "step 50 · train")
+            await pilot.press("C")
+            await shown(pilot, "● at work", "time trained")
+            write_steps(writer, 51, 237, 400)
+            await shown(pilot, "237")
+            chart = pilot.app.screen.query_one(Chart)
+            await until(pilot, lambda: chart.data.end > 200)
 
 
 async def test_compare_needs_two_runs(workspace):

@@ -11,6 +11,7 @@ import pytest
 from ftui.gpu import nvml
 from ftui.runs import control
 from ftui.runs.rundir import EventWriter
+from ftui.ui import recipe_desk
 from ftui.ui.run_reader import RunReader
 from ftui.ui.widgets import figures
 from ftui.ui.widgets.chart import Chart
@@ -136,12 +137,79 @@ async def test_a_new_run_is_followed_when_the_newest_was_being_watched(workspace
         await shown(pilot, "second", "step 7 · train")
 
 
+async def test_a_run_that_a_person_chose_stays_chosen_when_another_begins(workspace):
+    finish(running(workspace, "first"), "finished")
+    finish(running(workspace, "second"), "finished")
+    async with app_on(workspace, "train").run_test(size=(120, 36), notifications=True) as pilot:
+        runs = pilot.app.screen.query_one(RunList)
+        await shown(pilot, "first", "second", "step 214 · train")
+        newest = runs.chosen
+        await pilot.press("down", "up")
+        assert runs.chosen == newest
+        make_run(workspace, "third", age=1)
+        await shown(pilot, "third")
+        assert runs.chosen.id == newest.id
+
+
+async def test_no_other_run_is_chosen_under_a_question(workspace):
+    running(workspace, "first")
+    async with app_on(workspace, "train").run_test(size=(120, 36), notifications=True) as pilot:
+        runs = pilot.app.screen.query_one(RunList)
+        await shown(pilot, "first", "step 214 · train")
+        for key in ("s", "N"):
+            await pilot.press(key)
+            before = runs.chosen.id
+            name = f"after {key}"
+            make_run(workspace, name, age=1)
+            await shown(pilot, name)
+            assert runs.chosen.id == before
+            await pilot.press("escape")
+            name = f"later than {key}"
+            make_run(workspace, name, age=1)
+            await until(pilot, lambda name=name: runs.chosen.name == name)
+
+
+async def test_the_chosen_run_is_in_sight_from_the_start(workspace):
+    for number in range(14):
+        finish(running(workspace, f"run {number:02}", 20), "finished")
+    newest = make_run(workspace, "tickets-without-the-long-rows", age=1)
+    async with app_on(workspace, "train").run_test(size=(80, 24)) as pilot:
+        runs = pilot.app.screen.query_one(RunList)
+        await until(pilot, lambda: runs.chosen is not None and runs.chosen.id == newest.id)
+        await shown(pilot, "◔ tickets-without-…")
+        assert runs.scroll_offset.y == 0
+        await pilot.press("end")
+        await pilot.resize_terminal(80, 20)
+        oldest = runs.chosen.name
+        await shown(pilot, f"✓ {oldest}")
+
+
+async def test_a_run_started_in_the_recipe_pane_is_the_one_that_is_shown(workspace):
+    for number in range(3):
+        finish(running(workspace, f"run {number}", 20), "finished")
+    async with app_on(workspace, "train").run_test(size=(120, 36), notifications=True) as pilot:
+        runs = pilot.app.screen.query_one(RunList)
+        await shown(pilot, "step 20 · train")
+        await pilot.press("down", "2")
+        await until(pilot, lambda: pilot.app.screen.PANE == "recipe")
+        started = make_run(workspace, "the new one", age=1)
+        pilot.app.screen.post_message(recipe_desk.Launched(started, ""))
+        await until(pilot, lambda: pilot.app.screen.PANE == "train" and runs.chosen.id == started.id)
+        await pilot.press("down", "2")
+        await until(pilot, lambda: pilot.app.screen.PANE == "recipe")
+        queued = make_run(workspace, "from the queue", age=0)
+        pilot.app.screen.post_message(recipe_desk.Queued(queued.id, None, ""))
+        await pilot.press("3")
+        await until(pilot, lambda: runs.chosen.id == queued.id)
+
+
 async def test_stop_asks_once_and_leaves_the_request(workspace):
     rundir = running(workspace)
     async with app_on(workspace, "train").run_test(size=(120, 36), notifications=True) as pilot:
         await shown(pilot, "step 214 · train", "stop+save")
         await pilot.press("s")
-        await shown(pilot, "Stop tickets-r16?")
+        text = await shown(pilot, "Stop tickets-r16?", "A checkpoint is saved at the step it is at")
+        assert "saved at step" not in text  # it trains on meanwhile
         await pilot.press("escape")
         await until(pilot, lambda: "Stop tickets-r16?" not in screen_text(pilot.app))
         assert not rundir.requests()
@@ -357,6 +425,17 @@ async def test_a_damaged_events_file_is_shown_as_far_as_it_can_be_read(workspace
         file.write(b'{"type":"step","step":\xff\n\x00\x00\n[1,2]\n{"type":')
     async with app_on(workspace, "train").run_test(size=(120, 36), notifications=True) as pilot:
         await shown(pilot, "step 214 · train", "3 unreadable event lines")
+
+
+async def test_events_that_are_no_events_are_said_to_be_so(workspace):
+    rundir = running(workspace)
+    rundir.events_path.write_bytes(bytes(range(256)) * 40)
+    finish(rundir, "finished")
+    async with app_on(workspace, "train").run_test(size=(120, 36)) as pilot:
+        text = await shown(pilot, "✓ its events cannot be read", "  events cannot be read")
+        assert "ended before the first step" not in text
+        assert text.count("its events cannot be read") == 2  # title and panel
+        assert "events cannot be read " in text.splitlines()[3]
 
 
 async def test_quitting_is_prompt(workspace):

@@ -13,7 +13,7 @@ import pytest
 
 from ftui.cli.main import _exit_code
 from ftui.cli.run_text import event_line, span_text
-from ftui.runs import control, launch
+from ftui.runs import control, follow, launch
 from ftui.runs.machine import detach_problems, disk_problems, gpu_problems, package_problems
 from ftui.runs.process import child_environment
 from ftui.runs.rundir import EventWriter, RunDir, replace_json
@@ -321,3 +321,17 @@ def test_resume_follows_from_where_the_last_attempt_ended(workspace, trainer, ft
     assert "step 6/6" in out
     assert "no checkpoint" in err
     until(lambda: ftui("runs", "--json")[1]["runs"][0]["state"] == "finished")
+
+
+def test_ctrl_c_tells_a_script_which_run_goes_on(workspace, trainer, ftui, monkeypatch):
+    def interrupted(rundir, tail):
+        until_state(rundir, "running")
+        raise KeyboardInterrupt
+
+    trainer(100_000)
+    monkeypatch.setattr(follow, "follow_batches", interrupted)
+    code, answer, err = ftui("train", "tickets", "--follow", "--json")
+    (rundir,) = map(RunDir, workspace.runs.iterdir())
+    assert code == 130
+    assert answer == {"run": rundir.id, "state": "running"}
+    assert "goes on" in err

@@ -56,6 +56,16 @@ def test_what_came_of_a_run_is_told_in_figures(workspace):
     assert (outcome.loss, outcome.tokens_per_second, outcome.peak_memory) == (2.0, 1002.0, 3e9)
 
 
+def test_a_loss_says_that_it_is_of_the_last_steps(workspace):
+    for name in "ab":
+        make_run(workspace, name, [3.0, 2.0, 1.0])
+    words = ["compare", "a", "b", "--workspace", str(workspace.root)]
+    answer = CliRunner().invoke(runs_command, words)
+    assert "loss, last 10" in answer.output, answer.output
+    (first, _) = json.loads(CliRunner().invoke(runs_command, [*words, "--json"]).output)["runs"]
+    assert first["loss"] == 2.0
+
+
 def test_a_damaged_recipe_compares_as_unknown(workspace):
     one, two = make_run(workspace, "one", [3.0]), make_run(workspace, "two", [3.0], rank=32)
     two.recipe_path.write_text("not toml [")

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from ftui.core.doctor import CHECKS, examine
 from ftui.core.vitals import GpuFigures, Vitals
 from ftui.runs.history import History
+from ftui.runs.past_alarms import PastAlarms
+from ftui.runs.rundir import RunDir
 
 RECORDED = sorted((Path(__file__).parent / "recorded_runs").glob("*.jsonl"))
 
@@ -64,7 +66,7 @@ CASES = {
         run([*falling(100), *[1.4 + 0.1 * (n % 3) for n in range(20)]]),
     ),
     "gradient-spike": (
-        run(HEALTHY, grad_norm=with_last([1.0 + 0.1 * (n % 3) for n in range(200)], 40.0, 1.0)),
+        run(HEALTHY, clip=0.0, grad_norm=with_last([1.0 + 0.1 * (n % 3) for n in range(200)], 40.0, 1.0)),
         run(HEALTHY, grad_norm=with_last([1.0 + 0.1 * (n % 3) for n in range(200)], 8.0, 1.0)),
     ),
     "no-progress": (
@@ -152,7 +154,7 @@ def test_healthy_runs_of_any_noise_raise_nothing(seed):
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
-def test_the_recorded_healthy_runs_raise_nothing_at_any_moment(path):
+def test_the_recorded_healthy_runs_raise_nothing_at_any_moment(path, tmp_path):
     events = [json.loads(line) for line in path.read_text().splitlines()]
     for upto in range(1, len(events) + 1):
         history = History()
@@ -161,6 +163,7 @@ def test_the_recorded_healthy_runs_raise_nothing_at_any_moment(path):
         evals = {name: history.evals.column(name) for name in history.evals.names}
         total = int((history.plan or {}).get("steps", 0))
         assert not alarms(Vitals(steps=steps, evals=evals, total_steps=total, silence=1.0))
+        assert not PastAlarms().look(RunDir(tmp_path), history, ()), upto
 
 
 def test_there_are_recorded_runs():
@@ -224,3 +227,30 @@ def test_no_figures_whatever_make_it_fail(columns, evals):
     count = max(map(len, columns.values()), default=0)
     steps = {"step": [float(n) for n in range(count)]} | columns
     examine(Vitals(steps=steps, evals={"step": [float(n) for n in range(len(evals))], "eval_loss": evals}))
+
+
+# -- what has to be said of a gradient ---------------------------------------------------------------
+
+
+def spike(size: float, usual: float = 1.0, **words):
+    norms = with_last([usual * (1 + 0.1 * (n % 3)) for n in range(200)], size, usual)
+    found = examine(run(HEALTHY, grad_norm=norms, **words)).alarms
+    return next((alarm for alarm in found if alarm.check == "gradient-spike"), None)
+
+
+def test_a_clipped_gradient_is_a_hint_and_one_far_below_the_clip_is_noise():
+    assert spike(40.0).severity == "hint"
+    assert spike(0.05, 0.0035) is None
+    assert spike(0.05, 0.0035, clip=0.0) is None
+    assert spike(0.05, 0.0035, clip=0.05).severity == "hint"
+
+
+def test_where_nothing_is_clipped_clipping_is_proposed_rather_than_half_of_nothing():
+    found = spike(40.0, clip=0.0)
+    assert found.severity == "warning"
+    assert (found.change.value, found.change.factor) == (1.0, 0.0)
+
+
+def test_too_few_evaluations_are_called_so():
+    unchecked = dict(examine(run(HEALTHY, evals={0: 4.0, 50: 2.0})).unchecked)
+    assert unchecked["overfitting"] == "fewer than 3 evaluations"

@@ -220,6 +220,9 @@ def test_the_command_writes_a_recipe_and_lists_what_was_left(tmp_path, capsys):
     file.write_text(LLAMA_FACTORY)
     code, _, err = call(file, out)
     assert (code, "max_samples" in err) == (0, True)
+    keys = yaml.safe_load(LLAMA_FACTORY)
+    left = {remark.key for remark in import_file(file).remarks}
+    assert f"from llama-factory: {len(keys.keys() - left)} keys taken over\n" in err
     assert load_recipe(out).training.batch_size == 8
     code, printed, _ = call(file, "--json")
     answer = json.loads(printed)

@@ -28,7 +28,7 @@ from ftui.runs.state import list_runs, run_state, summarize
 from ftui.runs.watch import Watch
 from ftui.runs.workspace import Workspace
 from ftui.ui.widgets import figures
-from ftui.ui.widgets.run_list import describe as line_in_list
+from ftui.ui.widgets.run_words import describe as line_in_list
 from tests.unit.test_state import DEAD_PID, me
 
 FILES = (
@@ -180,6 +180,8 @@ def test_whatever_a_run_directory_holds_looking_at_it_never_breaks(place, files,
     rundir, healthy = RunDir(workspace.runs / "run-1"), RunDir(workspace.runs / "run-2")
     rundir.path.mkdir(parents=True)
     healthy.path.mkdir()
+    rundir.recipe_path.touch()
+    healthy.recipe_path.touch()
     if live:
         record = {"attempt": 1, "started": 1.0, "supervisor": me(), "trainer": me()}
         rundir.proc_path.write_text(json.dumps(record))
@@ -198,6 +200,8 @@ def test_what_should_be_a_file_may_be_something_else(tmp_path, name, kind):
     workspace = Workspace(tmp_path)
     for run in ("run-1", "run-2"):
         (workspace.runs / run).mkdir(parents=True)
+        for made in {"recipe.toml", "manifest.json"} - {name}:
+            (workspace.runs / run / made).touch()
     odd = workspace.runs / "run-1" / name
     if kind == "directory":
         odd.mkdir()

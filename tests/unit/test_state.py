@@ -260,3 +260,59 @@ def test_a_run_made_in_the_future_by_a_clock_since_set_back_does_not_start_for_e
     later = time.time() + 86_400
     os.utime(rundir.path, (later, later))
     assert run_state(rundir) == "crashed"
+
+
+def test_a_resumed_run_that_starts_says_nothing_of_the_attempt_before(workspace):
+    rundir = make_run(workspace, supervisor=me(**DEAD_PID), trainer=me(**DEAD_PID), end="stopped")
+    with EventWriter(rundir, 1) as events:
+        events.emit("heartbeat", stage="train")
+    rundir.write_status(stage="stopped", step=5)
+    replace_json(
+        rundir.proc_path, {"attempt": 2, "started": time.time() + 1, "supervisor": me(), "trainer": me()}
+    )
+    run = summarize(rundir)
+    assert (run.state, run.stage, run.step) == ("starting", "", 5)
+    with EventWriter(rundir, 2) as events:
+        events.emit("attempt", pid=1)
+        events.emit("progress", stage="load", done=1, total=2)
+    assert summarize(rundir).stage == "load"
+
+
+def test_an_end_is_not_taken_from_the_record_of_an_earlier_attempt(workspace):
+    rundir = make_run(workspace, supervisor=me(**DEAD_PID), trainer=me(**DEAD_PID), attempt=2)
+    replace_json(rundir.exit_path, {"attempt": 1, "outcome": "stopped", "ended": 5.0})
+    run = summarize(rundir)
+    assert run.state == "crashed"
+    assert run.ended > 5.0
+    replace_json(rundir.exit_path, {"attempt": 2, "outcome": "stopped", "ended": 6.0})
+    assert summarize(rundir).ended == 6.0
+
+
+def test_a_hint_is_a_command_that_can_be_typed(workspace):
+    rundir = make_run(workspace, "run-7", supervisor=me(**DEAD_PID), trainer=me(**DEAD_PID))
+    assert summarize(rundir).hint == "`ftui runs resume run-7` goes on from its last checkpoint"
+    assert "`ftui runs resume run-7`" in derive(Evidence(0, age_seconds=3600, run="run-7")).hint
+    assert "`ftui runs stop run-7 --now`" in derive(Evidence(1, ALIVE, silent_seconds=LONG, run="run-7")).hint
+
+
+def test_a_folder_that_holds_nothing_of_a_run_is_none(workspace):
+    make_run(workspace, "run-1", supervisor=me(**DEAD_PID), end="finished")
+    made = workspace.runs / "tickets-0412"
+    made.mkdir()
+    (made / "notes.txt").touch()
+    assert [run.id for run in list_runs(workspace)] == ["run-1"]
+    with pytest.raises(FtuiError, match="no such run"):
+        find_run(workspace, "tickets-0412")
+    (made / "recipe.toml").touch()  # it was one about to be made
+    assert {run.id for run in list_runs(workspace)} == {"run-1", "tickets-0412"}
+    assert find_run(workspace, "tickets").id == "tickets-0412"
+
+
+def test_events_that_cannot_be_read_are_said_first(workspace):
+    rundir = make_run(workspace, supervisor=me(**DEAD_PID), trainer=me(**DEAD_PID))
+    rundir.events_path.write_bytes(bytes(range(256)) * 40)
+    assert summarize(rundir).reason == "its events cannot be read; it was killed without a word"
+    replace_json(rundir.exit_path, {"attempt": 1, "outcome": "finished"})
+    assert summarize(rundir).reason == "its events cannot be read"
+    rundir.events_path.write_bytes(b"")
+    assert summarize(rundir).reason == ""

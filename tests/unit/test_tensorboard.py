@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from ftui.cli.runs import command as runs_command
+from ftui.core.errors import FtuiError
 from ftui.runs.rundir import EventWriter, RunDir
 from ftui.runs.tensorboard import export
 from ftui.runs.workspace import Workspace
@@ -95,3 +96,16 @@ def test_a_run_that_has_not_begun_exports_as_empty(tmp_path):
     made = export(rundir, tmp_path / "logs")
     assert (made.tags, made.steps) == ((), 0)
     assert read_back(tmp_path / "logs") == {}
+
+
+def test_events_that_cannot_be_read_are_no_export_of_nothing(rundir, tmp_path):
+    rundir.events_path.write_bytes(bytes(range(256)) * 40)
+    words = ["tensorboard", rundir.id, "--workspace", str(tmp_path)]
+    said = CliRunner().invoke(runs_command, words)
+    assert isinstance(said.exception, FtuiError)
+    assert said.exception.message == "its events cannot be read"
+    assert not (rundir.path / "tensorboard").exists()
+    shown = CliRunner().invoke(runs_command, ["show", rundir.id, "--workspace", str(tmp_path)])
+    assert "its events cannot be read" in shown.stdout
+    listed = CliRunner().invoke(runs_command, ["--workspace", str(tmp_path)])
+    assert "its events cannot be read" in listed.stdout

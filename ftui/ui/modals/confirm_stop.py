@@ -52,12 +52,11 @@ class ConfirmStop(ModalScreen[bool]):
         colors = palette(self.app)
         dim, key = Style(color=colors.dim), Style(color=colors.accent, bold=True)
         plainly, strong = Style(color=colors.foreground), Style(color=colors.foreground, bold=True)
-        step = self._run.step or 0
         question = Text.assemble(
             ("Stop ", plainly), (one_line(self._run.name, 40), strong), ("?\n\n", plainly)
         )
         if not self._now:
-            question.append(f"A checkpoint is saved at step {step}; R goes on from there.", dim)
+            question.append("A checkpoint is saved at the step it is at; R goes on from there.", dim)
         else:
             question.append("It gets a few seconds to save a checkpoint, then it is ended by force.\n", dim)
             kept = f"step {self._checkpoints[-1]}" if self._checkpoints else "the start: nothing is saved yet"

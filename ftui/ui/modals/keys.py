@@ -12,11 +12,13 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from ftui.core.text import sanitize
+from ftui.ui.bindings import allowed
 from ftui.ui.themes import palette
 from ftui.ui.widgets.captions import set_subtitle, set_title
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+    from textual.dom import DOMNode
     from textual.screen import Screen
 
 _GROUPS = {
@@ -52,8 +54,14 @@ class KeysModal(ModalScreen[None]):
     def on_mount(self) -> None:
         panel = self.query_one(VerticalScroll)
         set_title(panel, "keys")
-        set_subtitle(panel, "esc back")
         panel.focus()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._say_how)
+
+    def _say_how(self) -> None:
+        panel = self.query_one(VerticalScroll)
+        set_subtitle(panel, "↑↓ scroll · esc back" if panel.max_scroll_y else "esc back")
 
     def _text(self) -> Text:
         colors = palette(self.app)
@@ -78,17 +86,17 @@ class KeysModal(ModalScreen[None]):
 def _lines_by_group(screen: Screen[Any]) -> dict[str, dict[str, tuple[list[str], str]]]:
     """Group -> binding id -> (its keys as shown, what it does); the pane's own group first.
 
-    Bindings that share a `group` are one line: alt+1 to alt+5.
+    Bindings that share a `group` are one line: alt+1 to alt+5. So are those that do the same: + and =.
     """
     groups: dict[str, dict[str, tuple[list[str], str]]] = {}
     # What the pane does comes before how to move about in the widget that has the focus.
-    actives = sorted(screen.active_bindings.values(), key=lambda active: active.node is not screen)
+    actives = sorted(allowed(screen), key=lambda active: active.node is not screen)
+    ids: dict[tuple[DOMNode, str], str] = {}
     for active in actives:
         binding = active.binding
-        if not binding.id or not binding.description or not active.enabled:
-            continue
-        lines = groups.setdefault(binding.id.split(".")[0], {})
-        name = f"{binding.id[:-1]}…" if binding.group else binding.id
+        binding_id = ids.setdefault((active.node, binding.action), binding.id or "")
+        lines = groups.setdefault(binding_id.split(".")[0], {})
+        name = f"{binding_id[:-1]}…" if binding.group else binding_id
         keys, _ = lines.setdefault(
             name, ([], binding.group.description if binding.group else binding.description)
         )

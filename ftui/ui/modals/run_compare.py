@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.binding import Binding
-from textual.content import Content
 from textual.screen import ModalScreen
 
 from ftui.core.errors import FtuiError
 from ftui.core.text import one_line, sanitize
 from ftui.runs.rundir import RunDir
+from ftui.runs.state import summarize
 from ftui.ui.lens import SMOOTHINGS, X_AXES, Lens
 from ftui.ui.themes import palette
 from ftui.ui.widgets.captions import set_subtitle, set_title
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from textual.app import ComposeResult
+    from textual.worker import Worker
 
     from ftui.runs.compare import Comparison
-    from ftui.runs.history import History
+    from ftui.runs.live import LiveHistory
     from ftui.runs.state import RunSummary
     from ftui.runs.workspace import Workspace
     from ftui.ui.run_curves import Curves
 
+PERIOD_SECONDS = 2.0
 _MARK_THEM = "o on runs in the list chooses which"
 
 
@@ -80,8 +83,11 @@ class RunCompare(ModalScreen[None]):
     ) -> None:
         super().__init__()
         self._asked = chosen, tuple(marked), tuple(runs), workspace
+        self._why = ""
         self._runs: list[RunSummary] = []
-        self._histories: list[History] = []
+        self._lives: list[LiveHistory] = []
+        self._reading = Lock()  # a history is read by one thread at a time
+        self._reader: Worker[None] | None = None
         self._found: Comparison | None = None
         self._lens = Lens()
 
@@ -94,7 +100,13 @@ class RunCompare(ModalScreen[None]):
         set_title(self.query_one(Flow), "compare")
         set_subtitle(self.query_one(Flow), "esc closes · y log · e smooth · X x axis · ↑↓ scroll")
         self.query_one(Flow).focus()
-        self.run_worker(self._read, thread=True, exit_on_error=False)
+        self._reader = self.run_worker(self._read, thread=True, group="read", exit_on_error=False)
+        self.set_interval(PERIOD_SECONDS, self._follow)
+
+    def _follow(self) -> None:
+        """Reads on while a run is at work, unless that is still being done."""
+        if any(run.active for run in self._runs) and not (self._reader and self._reader.is_running):
+            self._reader = self.run_worker(self._read, thread=True, group="read", exit_on_error=False)
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._show_table)
@@ -117,34 +129,47 @@ class RunCompare(ModalScreen[None]):
 
     def _read(self) -> None:
         from ftui.runs.compare import compare
-        from ftui.runs.live import read_history
+        from ftui.runs.live import LiveHistory
 
         try:
-            runs, why = to_compare(*self._asked)
-            histories = [read_history(RunDir(run.path).events_path) for run in runs]
-            found = compare([RunDir(run.path) for run in runs], histories)
+            with self._reading:
+                if not self._runs:
+                    runs, self._why = to_compare(*self._asked)
+                    self._lives = [LiveHistory(RunDir(run.path).events_path) for run in runs]
+                else:
+                    runs = self._runs
+                runs = [summarize(RunDir(run.path)) for run in runs]  # before their files: those may say more
+                for live in self._lives:
+                    while live.refresh() and live.more:
+                        pass
+                    live.keep()
+                found = compare([RunDir(run.path) for run in runs], [live.history for live in self._lives])
         except (FtuiError, OSError) as error:
             words = str(error) if isinstance(error, FtuiError) else f"cannot read a run: {error.strerror}"
             self.app.call_from_thread(self._fail, words)
             return
-        self.app.call_from_thread(self._take, runs, why, histories, found)
+        self.app.call_from_thread(self._take, runs, found)
 
     def _curves(self, lens: Lens) -> list[Curves]:
         from ftui.ui.run_curves import curves_of, reach_of
 
-        reaches = [
-            reach_of(history, lens, run.steps or 0, ended=not run.active)
-            for run, history in zip(self._runs, self._histories, strict=True)
-        ]
-        shared = reaches[0]
-        for reach in reaches[1:]:
-            shared = shared.with_(reach)
-        return [curves_of(history, lens, shared) for history in self._histories]
+        with self._reading:
+            histories = [live.history for live in self._lives]
+            reaches = [
+                reach_of(history, lens, run.steps or 0, ended=not run.active)
+                for run, history in zip(self._runs, histories, strict=True)
+            ]
+            shared = reaches[0]
+            for reach in reaches[1:]:
+                shared = shared.with_(reach)
+            return [curves_of(history, lens, shared) for history in histories]
 
     def _draw(self) -> None:
         if self._runs:
             lens = self._lens
-            self.run_worker(lambda: self._drawn(lens), thread=True, exclusive=True, exit_on_error=False)
+            self.run_worker(
+                lambda: self._drawn(lens), thread=True, exclusive=True, group="draw", exit_on_error=False
+            )
 
     def _drawn(self, lens: Lens) -> None:
         self.app.call_from_thread(self._show_curves, lens, self._curves(lens))
@@ -155,9 +180,9 @@ class RunCompare(ModalScreen[None]):
         self.notify(sanitize(words), severity="error", markup=False, timeout=10)
         self.dismiss()
 
-    def _take(self, runs: list[RunSummary], why: str, histories: list[History], found: Comparison) -> None:
-        self._runs, self._histories, self._found = runs, histories, found
-        set_title(self.query_one(Flow), f"compare {why}".strip())
+    def _take(self, runs: list[RunSummary], found: Comparison) -> None:
+        self._runs, self._found = runs, found
+        set_title(self.query_one(Flow), f"compare {self._why}".strip())
         self._show_table()
         self._draw()
 
@@ -167,12 +192,11 @@ class RunCompare(ModalScreen[None]):
             (name, ink, marker, one)
             for name, (ink, marker), one in zip(self._names(), (FIRST, *LAYERS), curves, strict=False)
         ]
-        lines, legend = overlay(drawn)
+        lines, titles = overlay("loss", drawn)
         start, end = curves[0].window
-        legend = Content.assemble("loss", legend)
         chart.log_axis = lens.log
         chart.show(
-            ChartData(lines, start, end, title=legend, empty="no step yet", write_x=WRITE_X[lens.x_axis])
+            ChartData(lines, start, end, title=titles, empty="no step yet", write_x=WRITE_X[lens.x_axis])
         )
 
     def _names(self) -> list[str]:

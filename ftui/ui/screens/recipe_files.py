@@ -304,10 +304,13 @@ class RecipeFiles(PaneScreen):
     def take_launched(self, message: desk.Launched) -> None:
         more = f"; {message.notice}" if message.notice else ""
         self.say(f"{message.rundir.id} is training in the background{more}")
+        self.app.run_to_show = message.rundir.id
         self.app.action_pane("train")
 
     @on(desk.Queued)
     def take_queued(self, message: desk.Queued) -> None:
+        if message.position is None:
+            self.app.run_to_show = message.run
         place = f"is number {message.position} in the queue" if message.position else "is training"
         self.say(f"{message.run} {place}" + (f": {one_line(message.reason, 80)}" if message.reason else ""))
 

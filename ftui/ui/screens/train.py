@@ -68,6 +68,7 @@ class TrainScreen(Looking, Reading, ReadingLog, Keeping):
         Binding("s", "stop(False)", "stop+save", id="train.stop"),
         Binding("S", "stop(True)", "stop now", show=False, id="train.kill"),
         Binding("R", "resume", "resume", id="train.resume"),
+        Binding("R", "start_now", "start it now", id="train.start"),
         *READING_KEYS,
         Binding("D", "details", "details", id="train.details"),
         Binding("escape", "let_go", "no force", show=False, id="train.let_go"),
@@ -114,7 +115,11 @@ class TrainScreen(Looking, Reading, ReadingLog, Keeping):
     def receive_pulse(self, pulse: Pulse) -> None:
         super().receive_pulse(pulse)
         worries = {name: loudest([one.severity for one in alarms]) for name, alarms in pulse.alarms.items()}
-        self.query_one(RunList).show(pulse.runs, worries)
+        runs = self.query_one(RunList)
+        if self.app.run_to_show:
+            runs.expect(self.app.run_to_show)
+            self.app.run_to_show = ""
+        runs.show(pulse.runs, worries, hold=self.asking or not self.is_active)
         self.forget_missing(pulse.runs)
         if not pulse.runs:
             self._reader = self._view = None  # the last one was deleted

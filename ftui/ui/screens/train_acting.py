@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 # What `control.stop` waits for, in the room that a border has.
 _SHORTLY = {"for a checkpoint": "to save", "for the trainer to end": "to end"}
-_CAN_RESUME = ("stopped", "failed", "crashed", "queued")  # a queued one is started before its turn
-_ABOUT_A_RUN = ("stop", "resume", "details", "remedy", "note", "tags", "throw_away", "queue")
+_CAN_RESUME = ("stopped", "failed", "crashed")
+_ABOUT_A_RUN = ("stop", "resume", "start_now", "details", "remedy", "note", "tags", "throw_away", "queue")
 
 
 class _LetGoError(Exception):
@@ -63,6 +63,8 @@ class Acting(PaneScreen):
             return run.active
         if action == "resume":
             return run.state in _CAN_RESUME
+        if action == "start_now":
+            return run.state == "queued"
         if action == "remedy":
             trouble = self.query_one(RunNotes).trouble
             return trouble is not None and bool(trouble.deed)
@@ -92,6 +94,10 @@ class Acting(PaneScreen):
         if run := self._chosen():
             self._act(lambda: self._resume(run))
 
+    def action_start_now(self) -> None:
+        """Starts a queued run before its turn."""
+        self.action_resume()
+
     def _stop(self, run: RunSummary, now: bool) -> None:
         from ftui.runs.control import stop
 
@@ -107,11 +113,14 @@ class Acting(PaneScreen):
         self._patience = patience if now else None
         words = "was stopped" if now else "stops at its next step"
         if now:
-            tell(self.say, "when the time is over it is ended by force\nesc takes that back")
+            tell(
+                self.say,
+                "when the time is over it is ended by force\nesc takes back the force only: the run still stops",
+            )
         try:
             stop(RunDir(run.path), now, waiting=waiting)
         except _LetGoError:
-            words = "is not ended by force: it stops at its next step"
+            words = "is not ended by force: it still stops, at its next step"
         finally:
             self._patience = None
             tell(announce, "")

@@ -81,7 +81,10 @@ class Keeping(Acting):
 
     def _throw_away(self, run: RunSummary) -> None:
         from ftui.runs.control import delete
+        from ftui.runs.state import ACTIVE, run_state
 
+        if (state := run_state(RunDir(run.path))) in ACTIVE:
+            raise FtuiError(f"the run is {state}", "stop it first (s)")
         delete(RunDir(run.path))
         tell = self.app.call_from_thread
         tell(self.query_one(RunList).forget, run.id)

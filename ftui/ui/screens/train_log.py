@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
@@ -63,7 +64,7 @@ class ReadingLog(PaneScreen):
             notes.tab = "log"
         await self.ask(
             PromptLine(
-                "find in the log", self._keep, value=self._wanted, placeholder="any part of a line",
+                "find in the log", self._keep, value=self._wanted, replace=True, placeholder="any part of a line",
                 hint="↑ ↓ hits · enter stays · esc", changed=self._look_for,
                 stepped=lambda by: self._show_hit(self._hit - by), cancelled=self._leave,
             )
@@ -82,7 +83,7 @@ class ReadingLog(PaneScreen):
         self._in_thread(lambda: self._search_log(path, text))
 
     def _keep(self, text: str) -> None:
-        if text and self._looked and self._looked.hits:
+        if text and (self._looked is None or self._looked.hits):  # None: the first hit is on its way
             self.set_focus(self.query_one(RunNotes))
         elif not text:
             self._leave()
@@ -105,7 +106,12 @@ class ReadingLog(PaneScreen):
         if looked is None:
             return
         share = f" · {looked.share:.0%} searched" if looked.share < 1 else ""
-        words = f"{self._hit + 1} of {len(looked.hits):,} from the end" if looked.hits else "not in the log"
+        more = "+" if looked.capped else ""
+        words = (
+            f"{self._hit + 1:,} of {len(looked.hits):,}{more} from the end"
+            if looked.hits
+            else "not in the log"
+        )
         if not looked.hits and share:
             words, share = f"searching, {looked.share:.0%}", ""
         self.query_one(RunNotes).caption(words + share)
@@ -153,7 +159,7 @@ class ReadingLog(PaneScreen):
                 told = last.share
                 self.post_message(self.Found(path, text, last))
         if not worker.is_cancelled:
-            self.post_message(self.Found(path, text, Looked(last.hits, 1.0)))
+            self.post_message(self.Found(path, text, replace(last, share=1.0)))
 
     def _in_thread(self, work: Callable[[], None], group: str = "log") -> None:
         def guarded() -> None:

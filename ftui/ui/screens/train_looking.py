@@ -12,7 +12,7 @@ from ftui.ui.lens import SMOOTHINGS, X_AXES, Lens, panned, zoomed_by
 from ftui.ui.run_layers import MOST, Beside
 from ftui.ui.screens.base import PaneScreen
 from ftui.ui.widgets.chart import Chart
-from ftui.ui.widgets.cursor import moved, place_of, step_near
+from ftui.ui.widgets.cursor import moved, over, place_of, step_near
 from ftui.ui.widgets.run_charts import LAYERS, charts
 from ftui.ui.widgets.run_list import RunList
 
@@ -104,7 +104,9 @@ class Looking(PaneScreen):
 
     def action_x_axis(self) -> None:
         after = X_AXES.index(self._lens.x_axis) + 1
-        self._look(replace(self._lens, x_axis=X_AXES[after % len(X_AXES)], at=None))
+        axis = X_AXES[after % len(X_AXES)]
+        lens = replace(self._lens, x_axis=axis, at=None)
+        self._look(over(self._view.curves, self._lens, axis, self._cursor) if self._view else lens)
 
     def action_zoom(self, by: int) -> None:
         if self._view is not None:

@@ -60,8 +60,7 @@ def axis(values: Sequence[float], *, log: bool = False) -> Axis:
         return Axis(1.0, 10.0, log=True) if log else Axis(0.0, 1.0)
     low, high = min(finite), max(finite)
     if log:
-        low, high = _round_log(low, up=False), _round_log(high, up=True)
-        return Axis(low, high if high > low else low * 10, log=True)
+        return _log_axis(low, high)
     span = high - low
     if span <= 1e-9 * max(abs(low), abs(high)):
         pad = abs(high) * 0.5 or 1.0
@@ -104,6 +103,17 @@ def _nice(size: float) -> float:
 
 def _snap(count: int, step: float) -> float:
     return float(f"{count * step:.12g}")
+
+
+def _log_axis(low: float, high: float) -> Axis:
+    """Within a decade its ends are as close as those of a linear one: else a loss of 5 to 5.6 is a flat line."""
+    if high / low <= 1 + 1e-9:
+        return Axis(low / 2, high * 2, log=True)
+    if high / low < 10:
+        near = axis((low, high))
+        low = near.low if near.low > 0 else _round_log(low, up=False)
+        return Axis(low, near.high, log=True)
+    return Axis(_round_log(low, up=False), _round_log(high, up=True), log=True)
 
 
 def _round_log(value: float, *, up: bool) -> float:

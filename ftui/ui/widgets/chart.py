@@ -22,13 +22,12 @@ from ftui.core.series import Bucket, buckets
 from ftui.ui.themes import palette
 from ftui.ui.widgets import figures
 from ftui.ui.widgets.braille import Axis, Canvas, Cell, axis
-from ftui.ui.widgets.captions import set_subtitle, set_title
+from ftui.ui.widgets.captions import Caption, fitting, set_subtitle, set_title
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from textual import events
-    from textual.content import Content
 
 Ink = Literal["foreground", "dim", "border", "accent", "eval", "good", "special", "warning", "bad"]
 _INKS: tuple[Ink, ...] = (
@@ -66,8 +65,8 @@ class ChartData:
     end: float = 1.0
     low: float | None = None
     high: float | None = None
-    title: Content | str = ""
-    subtitle: Content | str = ""
+    title: Caption = ""
+    subtitle: Caption = ""
     empty: str = ""
     cursor: float | None = None
     write_x: Callable[[float], str] = "{:.0f}".format
@@ -140,11 +139,17 @@ class Chart(Widget):
 
     def show(self, data: ChartData) -> None:
         """Draws `data`; the same data again costs nothing."""
-        set_title(self, data.title)
-        set_subtitle(self, data.subtitle)
+        self._write_captions(data)
         if data != self._data:
             self._data = data
             self._redraw()
+
+    def on_resize(self) -> None:
+        self._write_captions(self._data)
+
+    def _write_captions(self, data: ChartData) -> None:
+        set_title(self, fitting(self, data.title))
+        set_subtitle(self, fitting(self, data.subtitle))
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width

@@ -30,7 +30,7 @@ _BEST = "best eval loss"
 _ROWS: tuple[tuple[str, Callable[[Outcome], Any], Callable[[Any], str], int], ...] = (
     ("state", lambda run: run.state, str, 0),
     ("steps", lambda run: run.steps, str, 0),
-    ("loss", lambda run: run.loss, figures.number, -1),
+    ("loss, last 10", lambda run: run.loss, figures.number, -1),
     ("eval loss", lambda run: run.eval_loss, figures.number, -1),
     ("perplexity", lambda run: run.perplexity, figures.number, -1),
     (_BEST, lambda run: run.best_eval_loss, figures.number, -1),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ftui.runs.history import STEP
-from ftui.ui.run_curves import Series
+from ftui.ui.lens import COLUMN
+from ftui.ui.run_curves import Reach, Series
 
 if TYPE_CHECKING:
+    from ftui.ui.lens import Lens, XAxis
     from ftui.ui.run_curves import Curves
 
 
@@ -50,3 +54,23 @@ def moved(curves: Curves, step: float | None, by: int, columns: int) -> float | 
     else:
         at = max(bisect_left(steps.xs, x + cells), bisect_right(steps.xs, x))
     return steps.ys[max(first, min(last, at))]
+
+
+def over(curves: Curves, lens: Lens, x_axis: XAxis, step: float | None) -> Lens:
+    """`lens` over another x axis, on the same part of the run: `step`, else its middle, stays where it is."""
+    newest = replace(lens, x_axis=x_axis, at=None)
+    if curves.lens.x_axis != lens.x_axis:  # changed again before the run was read for it
+        lens = replace(lens, x_axis=curves.lens.x_axis, at=curves.lens.at)
+    here, there = curves.latest.get(COLUMN[lens.x_axis]), curves.latest.get(COLUMN[x_axis])
+    if not lens.zoom or not here or not there or (lens.at is None and step is None):
+        return newest
+    start, end = curves.reach.window(lens)
+    x = None if step is None else place_of(curves, step)
+    if x is None or not start <= x <= end:
+        x = (start + end) / 2
+    reach = Reach(curves.reach.latest * there / here, curves.reach.planned * there / here, curves.reach.ended)
+    begin, stop = reach.window(newest)
+    place = (curves.places.get(COLUMN[x_axis]) or Series()).at(x)
+    at = place - (x - start) / (end - start) * (stop - begin)
+    followed = lens.at is None and begin <= place <= stop
+    return newest if followed or math.isnan(at) or at >= begin else replace(newest, at=max(0.0, at))

@@ -24,12 +24,18 @@ class LogWindow:
     hit: int = -1
 
 
-def log_text(log: Sequence[str], window: LogWindow | None, colors: Palette) -> list[Text]:
-    """A paragraph a line: of the window, with what was looked for marked, else of the log's end."""
+def log_text(
+    log: Sequence[str], window: LogWindow | None, colors: Palette, *, stepped: bool = True
+) -> list[Text]:
+    """A paragraph a line: of the window, with what was looked for marked, else of the log's end.
+
+    stepped: the run has come to its first step.
+    """
     plainly = Style(color=colors.foreground)
     if window is None:
         lines = [Text(line or " ", plainly) for line in log]
-        return lines or [Text("the log is empty", Style(color=colors.dim))]
+        nothing = "nothing was written to the log" + ("; the steps are above" if stepped else "")
+        return lines or [Text(nothing, Style(color=colors.dim))]
     found = Style(color=colors.background, bgcolor=colors.warning)
     here, lines = window.piece.index(window.hit) if window.hit >= 0 else -1, []
     for number, line in enumerate(window.piece.lines):

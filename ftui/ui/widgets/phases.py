@@ -10,6 +10,7 @@ from rich.text import Text
 from textual.widget import Widget
 
 from ftui.core.text import one_line
+from ftui.runs.lifecycle import UNREADABLE
 from ftui.ui.themes import palette
 from ftui.ui.widgets import figures
 from ftui.ui.widgets.captions import set_title
@@ -45,7 +46,8 @@ class Phases(Widget):
     def show(self, view: RunView) -> None:
         self._view = view
         early = view.run.state in (*figures.ACTIVE, "queued")
-        set_title(self, view.run.state if early else "ended before the first step")
+        ended = UNREADABLE if view.run.reason.startswith(UNREADABLE) else "ended before the first step"
+        set_title(self, view.run.state if early else ended)
         if self._text().markup != self._shown:
             self.refresh()
 

@@ -64,7 +64,7 @@ class PromptLine(Question):
     """Asks for a line of text. enter: `done` gets it and the prompt closes; esc: `cancelled`.
 
     changed: told of every character. stepped: told of up (-1) and down (+1), for what is being looked for.
-    suggestions: completed with the right arrow key.
+    suggestions: completed with the right arrow key. replace: `value` is selected, what is typed takes its place.
     """
 
     DEFAULT_CSS = """
@@ -83,6 +83,7 @@ class PromptLine(Question):
         placeholder: str = "",
         hint: str = "enter · esc",
         suggestions: Sequence[str] = (),
+        replace: bool = False,
         changed: Callable[[str], None] | None = None,
         stepped: Callable[[int], None] | None = None,
         cancelled: Callable[[], None] | None = None,
@@ -93,7 +94,7 @@ class PromptLine(Question):
         self._input = _Answer(
             value,
             placeholder=placeholder,
-            select_on_focus=False,
+            select_on_focus=replace,
             suggester=SuggestFromList(suggestions, case_sensitive=False) if suggestions else None,
         )
 

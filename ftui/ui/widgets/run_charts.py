@@ -10,6 +10,7 @@ from textual.content import Content
 from ftui.core.text import one_line
 from ftui.ui.run_curves import Series
 from ftui.ui.widgets import figures
+from ftui.ui.widgets.captions import shortened
 from ftui.ui.widgets.chart import ChartData, Curve
 from ftui.ui.widgets.readout import readout
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ftui.ui.lens import Lens, XAxis
     from ftui.ui.run_curves import Curves
     from ftui.ui.run_reader import RunView
+    from ftui.ui.widgets.captions import Caption
     from ftui.ui.widgets.chart import Ink
 
 WRITE_X: dict[XAxis, Callable[[float], str]] = {
@@ -31,6 +33,8 @@ LAYERS: tuple[tuple[Ink, tuple[str, str]], ...] = (
     ("special", ("◆", "*")), ("warning", ("▲", "^")), ("good", ("■", "#")), ("bad", ("▼", "v")),
 )  # fmt: skip
 _NAME = 18
+_NAMES = (24, 12, 8, 4)  # characters of each in the legend of runs laid over each other, as there is room
+Part = tuple[Content | str, int]  # a text, and how soon it goes where there is no room: 0 never
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +85,7 @@ class _Frame:
             return self.curves.latest.get(name)
         return self.series(name).at(self.cursor) if len(self.series(name).xs) else None
 
-    def data(
-        self, curves: tuple[Curve, ...], title: Content | str, subtitle: str, **more: float
-    ) -> ChartData:
+    def data(self, curves: tuple[Curve, ...], title: Caption, subtitle: Caption, **more: float) -> ChartData:
         start, end = self.curves.window
         return ChartData(
             curves, start, end, title=title, subtitle=subtitle, cursor=self.cursor, empty="–",
@@ -101,9 +103,8 @@ def _loss(view: RunView, layers: Sequence[Layer], frame: _Frame) -> ChartData:
         own = "" if any(layer.run_id == view.run.id for layer in layers) else one_line(view.run.name, _NAME)
         chosen = [(own, *FIRST, view.curves)] if own else []
         drawn = chosen + [(layer.name, layer.ink, layer.marker, layer.curves) for layer in layers]
-        curves, legend = overlay(drawn)
-        title = Content.assemble(_loss_title(view), legend)
-        return frame.data(curves, title, readout(view, frame.cursor, layers))
+        curves, titles = overlay(_loss_title(view), drawn)
+        return frame.data(curves, titles, readout(view, frame.cursor, layers))
     loss, smoothed, evals = frame.series("loss"), view.curves.smoothed, view.curves.evals
     if len(smoothed.xs):
         lines = [Curve(loss.xs, loss.ys, "border"), Curve(smoothed.xs, smoothed.ys, "accent")]
@@ -113,11 +114,11 @@ def _loss(view: RunView, layers: Sequence[Layer], frame: _Frame) -> ChartData:
         lines.append(Curve(evals.xs, evals.ys, "eval", "markers"))
     plain = figures.ascii_only()
     dash = Content.styled("-" if plain else "━", "$accent")
-    words: list[Content | str] = [_loss_title(view), "  ", dash, " train"]
+    words: list[Part] = [(_loss_title(view), 0), (Content.assemble(dash, " train"), 2)]
     if len(evals.xs):
-        words += ["  ", Content.styled("o" if plain else "●", "$eval"), " eval"]
-    words += [f"  {mark}" for mark in _marks(view.curves.lens)]
-    return frame.data(tuple(lines), Content.assemble(*words), readout(view, frame.cursor))
+        words.append((Content.assemble(Content.styled("o" if plain else "●", "$eval"), " eval"), 2))
+    words += _marks(view.curves.lens)
+    return frame.data(tuple(lines), shortened(words, "  "), readout(view, frame.cursor))
 
 
 def _loss_title(view: RunView) -> str:
@@ -125,29 +126,34 @@ def _loss_title(view: RunView) -> str:
 
 
 def overlay(
-    runs: Sequence[tuple[str, Ink, tuple[str, str], Curves]],
-) -> tuple[tuple[Curve, ...], Content]:
-    """The losses of several runs, (name, ink, eval marker, curves), and the legend that names them."""
+    title: str, runs: Sequence[tuple[str, Ink, tuple[str, str], Curves]]
+) -> tuple[tuple[Curve, ...], list[Content]]:
+    """The losses of several runs, (name, ink, eval marker, curves), and a title with the legend of them.
+
+    Where there is no room, what is worth least is left out first; then the names are cut.
+    """
     lines, markers, plain = [], [], figures.ascii_only()
-    title: list[Content | str] = []
+    keys: list[tuple[Content, str]] = []
     for name, ink, marker, of in runs:
         raw = of.series.get("loss") or Series()
         line = of.smoothed if len(of.smoothed.xs) else raw
         lines.append(Curve(line.xs, line.ys, ink))
         markers.append(Curve(of.evals.xs, of.evals.ys, ink, "markers", marker))
-        title += ["  ", Content.styled(f"{'-' if plain else '━'}{marker[plain]}", f"${ink}"), f" {name}"]
-    if runs:
-        title += [f"  {mark}" for mark in _marks(runs[0][3].lens)]
-    return tuple(curve for curve in (*lines, *markers) if len(curve.xs)), Content.assemble(*title)
+        keys.append((Content.styled(f"{'-' if plain else '━'}{marker[plain]}", f"${ink}"), name))
+    marks, titles = _marks(runs[0][3].lens) if runs else [], []
+    for most in _NAMES:
+        names = [(Content.assemble(key, f" {one_line(name, most)}"), 0) for key, name in keys]
+        titles += shortened([(title, 0), *names, *marks], "  ")
+    return tuple(curve for curve in (*lines, *markers) if len(curve.xs)), titles
 
 
-def _marks(lens: Lens) -> list[str]:
-    """What of the lens is worth a word."""
-    marks = [f"smooth {lens.smoothing:g}"] if lens.smoothing else []
-    marks += ["log"] if lens.log else []
+def _marks(lens: Lens) -> list[Part]:
+    """What of the lens is worth a word; how soon it goes."""
+    marks: list[Part] = [(f"smooth {lens.smoothing:g}", 3)] if lens.smoothing else []
+    marks += [("log", 1)] if lens.log else []
     if lens.zoom:
-        marks.append(f"{'last ' if lens.at is None else ''}1/{2**lens.zoom}")
-    return marks + ([f"over {lens.x_axis}"] if lens.x_axis != "step" else [])
+        marks.append((f"{'last ' if lens.at is None else ''}1/{2**lens.zoom}", 1))
+    return marks + ([(f"over {lens.x_axis}", 1)] if lens.x_axis != "step" else [])
 
 
 def _memory(view: RunView, gpus: tuple[Gpu, ...], frame: _Frame) -> ChartData:
@@ -161,9 +167,9 @@ def _memory(view: RunView, gpus: tuple[Gpu, ...], frame: _Frame) -> ChartData:
     gpu = _gpu_of(view, gpus)
     # What NVML counts is everybody's, and only known while somebody looks: a figure, not a curve.
     in_use = gpu.memory_used if gpu and view.run.state in figures.ACTIVE and frame.cursor is None else None
-    now = [f"{figures.gib(in_use)} in use"] if in_use else []
+    now: list[Part] = [(f"{figures.gib(in_use)} in use", 0)] if in_use else []
     if peak := frame.now("memory_peak"):
-        now.append(f"torch peak {figures.gib(peak)}")
+        now.append((f"torch peak {figures.gib(peak)}", 1 if in_use else 0))
     curves = (
         Curve(reserved.xs, _gigabytes(reserved), "accent"),
         Curve(allocated.xs, _gigabytes(allocated), "special"),
@@ -171,7 +177,7 @@ def _memory(view: RunView, gpus: tuple[Gpu, ...], frame: _Frame) -> ChartData:
     ends = {"low": 0.0}
     if gpu and gpu.memory_total:
         ends["high"] = gpu.memory_total / figures.GIB
-    return frame.data(curves, "VRAM GB", " · ".join(now), **ends)
+    return frame.data(curves, "VRAM GB", shortened(now, " · "), **ends)
 
 
 def _gpu_of(view: RunView, gpus: tuple[Gpu, ...]) -> Gpu | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.segment import Segment
@@ -16,7 +17,8 @@ from textual.strip import Strip
 from ftui.core.text import one_line
 from ftui.ui.themes import palette
 from ftui.ui.widgets import figures
-from ftui.ui.widgets.captions import set_subtitle, set_title
+from ftui.ui.widgets.captions import fitting, set_subtitle, set_title
+from ftui.ui.widgets.run_words import describe, numbers, shortly
 from ftui.ui.widgets.troubles_text import mark
 
 if TYPE_CHECKING:
@@ -56,6 +58,8 @@ class RunList(ScrollView, can_focus=True):
         self._chosen = ""
         self._announced = ""
         self._expected = ""
+        self._moved = False  # by the person: no other run is chosen for them then
+        self._newest = ""
         self._worries: dict[str, str] = {}
         self._layers: dict[str, tuple[str, tuple[str, str]]] = {}
 
@@ -66,12 +70,15 @@ class RunList(ScrollView, can_focus=True):
     def chosen(self) -> RunSummary | None:
         return next((run for run in self._runs if run.id == self._chosen), None)
 
-    def show(self, runs: tuple[RunSummary, ...], worries: Mapping[str, str] | None = None) -> None:
-        """The runs as they are now; a run that begins while the newest is chosen is followed.
+    def show(
+        self, runs: tuple[RunSummary, ...], worries: Mapping[str, str] | None = None, *, hold: bool = False
+    ) -> None:
+        """The runs as they are now; a run that begins is followed until the person has chosen one.
 
-        worries: "error" or "warning" by the id of a run that has such an alarm.
+        worries: "error" or "warning" by the id of a run that has such an alarm. hold: something is being asked
+        about the chosen one, it stays so long.
         """
-        newest_before, index = _newest(self._runs), self._index()
+        index = self._index()
         self._runs, self._worries = _in_order(runs), dict(worries or {})
         self._layout_rows()
         self._caption()
@@ -82,8 +89,12 @@ class RunList(ScrollView, can_focus=True):
             self._chosen = ""
             if runs:
                 self._choose(min(index, len(runs) - 1))
-        elif self._chosen == newest_before != _newest(runs):
-            self.choose(_newest(runs))
+        if hold:
+            return
+        newest, before = _newest(runs), self._newest
+        self._newest = newest
+        if not self._moved and self._chosen == before != newest:
+            self.choose(newest)
 
     def forget(self, run_id: str) -> None:
         """A run is gone: not shown until the next `show` says otherwise."""
@@ -112,6 +123,7 @@ class RunList(ScrollView, can_focus=True):
 
     def action_move(self, by: int) -> None:
         if self._runs:
+            self._take_over()
             self._choose(max(0, min(len(self._runs) - 1, self._index() + by)))
 
     def on_click(self, event: events.Click) -> None:
@@ -119,11 +131,13 @@ class RunList(ScrollView, can_focus=True):
         if offset is not None:
             index = (offset.y + self.scroll_offset.y) // LINES_EACH
             if index < len(self._runs):
+                self._take_over()
                 self._choose(index)
 
     def on_resize(self) -> None:
         self._layout_rows()
         self._caption()
+        self._reveal(self._index())
 
     def on_focus(self) -> None:
         self.refresh()
@@ -154,31 +168,48 @@ class RunList(ScrollView, can_focus=True):
         if len(at_work) == 1 and not waiting and (done := figures.finishing(at_work[0].eta_seconds)):
             ends = f"ends {done}"
             words = [*words, ends] if self.size.width >= _ROOM_FOR_BOTH else [ends]
-        set_subtitle(self, self._announced or " · ".join(words))
+        set_subtitle(self, self._announced or fitting(self, [" · ".join(words), *words[:1]]))
 
     def _index(self) -> int:
         return next((index for index, run in enumerate(self._runs) if run.id == self._chosen), 0)
 
+    def _take_over(self) -> None:
+        self._moved, self._expected = True, ""
+
     def _choose(self, index: int) -> None:
         run = self._runs[index]
+        self._reveal(index)
+        if run.id != self._chosen:
+            before, self._chosen = self._index(), run.id
+            self.refresh_lines(before * LINES_EACH, LINES_EACH)
+            self.refresh_lines(index * LINES_EACH, LINES_EACH)
+            self.post_message(self.Chosen(run))
+
+    def _reveal(self, index: int) -> None:
         top = index * LINES_EACH
+        if not self.size.height:
+            return  # no layout yet: done with the first one
         if top < self.scroll_offset.y:
             self.scroll_to(y=top, animate=False, immediate=True, force=True)
         elif top + LINES_EACH > self.scroll_offset.y + self.size.height:
             self.scroll_to(y=top + LINES_EACH - self.size.height, animate=False, immediate=True, force=True)
-        if run.id != self._chosen:
-            before, self._chosen = self._index(), run.id
-            self.refresh_lines(before * LINES_EACH, LINES_EACH)
-            self.refresh_lines(top, LINES_EACH)
-            self.post_message(self.Chosen(run))
 
     def _layout_rows(self) -> None:
         before, now = self._rows, time.time()
-        width = self.size.width
+        # The scroll bar takes a column.
+        scrolls = len(self._runs) * LINES_EACH > self.size.height
+        width, marks = self.size.width - scrolls, numbers(self._runs)
         self._rows = [
             row
             for run in self._runs
-            for row in _rows_of(run, width, now, self._worries.get(run.id, ""), self._layers.get(run.id))
+            for row in _rows_of(
+                replace(run, reason=shortly(run, self._runs, marks, width - 2)),
+                width,
+                now,
+                self._worries.get(run.id, ""),
+                self._layers.get(run.id),
+                marks.get(run.id, ""),
+            )
         ]
         if len(before) != len(self._rows):
             self.virtual_size = Size(width, len(self._rows))
@@ -207,53 +238,26 @@ def _rows_of(
     now: float,
     worry: str = "",
     layer: tuple[str, tuple[str, str]] | None = None,
+    number: str = "",
 ) -> tuple[_Row, _Row]:
     plain = figures.ascii_only()
     glyph, color = figures.mark(run.state, plain=plain)
     active = run.state in figures.ACTIVE
     signs = (2 if worry else 0) + (2 if layer else 0)
-    name = one_line(run.name, max(1, width - 2 - signs))
+    number = f" {number}" if number else ""
+    name = one_line(run.name, max(1, width - 2 - signs - len(number)))
     first: _Row = ((f"{glyph} ", color, True), (name, "foreground", active))
+    if number:
+        first += ((number, "dim", False),)
     if layer:
         first += ((f" {layer[1][plain]}", layer[0], True),)
     if worry:
         sign, meaning = mark(worry, plain=plain)
         first += ((f" {sign}", meaning, True),)
-    room = width - 2 - signs - len(name) - 2
+    room = width - 2 - signs - len(name) - len(number) - 2
     tags = one_line(" ".join(f"#{tag}" for tag in run.tags), room) if room >= 4 else ""
     if tags:
         first += ((f"  {tags}", "special", False),)
     detail = one_line(describe(run, now, width - 2), max(1, width - 2))
     tone = color if run.state in ("failed", "crashed", "stalled") else "dim"
     return first, ((f"  {detail}", tone, False),)
-
-
-def describe(run: RunSummary, now: float, width: int) -> str:
-    """How a run goes, in a few words; the last ones are left out where `width` has no room for them."""
-    steps = f"{run.step or 0}/{run.steps}" if run.steps else ""
-    loss = figures.number(run.loss) if run.loss is not None else ""
-    moment = figures.when(run.ended or run.started, now)
-    if run.state == "running":
-        return _fitting(width, steps, loss, figures.duration(run.eta_seconds))
-    if run.state == "starting":
-        return run.stage or "starting"
-    if run.state == "finished":
-        return _fitting(width, steps, loss, moment)
-    if run.state in ("failed", "crashed"):
-        return run.reason or f"{run.state} {steps}".strip()
-    if run.state == "queued":
-        place = "" if run.position is None else "next" if run.position == 1 else f"{run.position}."
-        return f"{place} {run.reason or 'queued'}".strip()
-    if run.state == "stalled":
-        return run.reason or run.state
-    return _fitting(width, f"{run.state} {steps}".strip(), moment)
-
-
-def _fitting(width: int, *words: str) -> str:
-    line = ""
-    for word in words:
-        longer = f"{line}  {word}" if line and word else line + word
-        if line and len(longer) > width:
-            break
-        line = longer
-    return line

@@ -126,7 +126,7 @@ class RunNotes(Flow):
         elif self._tab == "samples":
             self.show(self._samples_text(self._view, colors))
         elif self._tab == "log":
-            self.show(log_text(self._view.log, self._window, colors))
+            self.show(log_text(self._view.log, self._window, colors, stepped=bool(self._view.series)))
         else:
             self.show(self._notices_text(self._view, colors))
 
@@ -304,7 +304,7 @@ class RunNotes(Flow):
 
 def _of_interest(view: RunView, found: list[Trouble]) -> Tab:
     """What to show until the user chooses: what is wrong, else what it learned, else what it says."""
-    if not view.series:
+    if not view.series and view.log:
         return "log"  # why it has not begun, or never did, is shown above
     if loudest([trouble.level for trouble in found]):
         return "notices"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ftui.ui.run_troubles import Trouble
     from ftui.ui.themes import Palette
 
-_MARKS = {"warning": ("▲", "!", "warning"), "error": ("✗", "x", "bad"), "hint": ("·", "-", "accent")}
+_MARKS = {"warning": ("▲", "!", "warning"), "error": ("✗", "E", "bad"), "hint": ("·", "-", "accent")}
 
 
 def mark(level: str, *, plain: bool) -> tuple[str, str]:
@@ -29,7 +29,8 @@ def mark(level: str, *, plain: bool) -> tuple[str, str]:
 def troubles_text(
     found: Sequence[Trouble], chosen: int, width: int, colors: Palette, console: Console
 ) -> tuple[list[Text], list[int]]:
-    """Paragraphs, and the one each trouble begins with. The chosen one is lit and says what x does."""
+    """Paragraphs, and the one each trouble begins with. The chosen one is lit and says what x does, before
+    anything longer: the window may be low. What is past is dim."""
     dim, plain = Style(color=colors.dim), figures.ascii_only()
     paragraphs: list[Text] = []
     begins = []
@@ -39,19 +40,19 @@ def troubles_text(
         here = index == chosen
         glyph, meaning = mark(trouble.level, plain=plain)
         cursor = (">" if plain else "▌") if here and several else " " if several else ""
-        ground = Style(color=colors.foreground, bold=here and several)
+        ground = Style(color=colors.dim if trouble.past else colors.foreground, bold=here and several)
         head = Text.assemble(
             (cursor, Style(color=colors.accent)),
-            (f"{glyph} ", Style(color=getattr(colors, meaning), bold=True)),
+            (f"{glyph} ", dim if trouble.past else Style(color=getattr(colors, meaning), bold=True)),
         )
         indent = "   " if several else "  "
         paragraphs.append(_hanging(head, Text(trouble.message, ground), width, console))
-        if trouble.hint:
-            paragraphs.append(_hanging(Text(indent), Text(trouble.hint, dim), width, console))
         if trouble.deed and here:
             paragraphs.append(
                 Text.assemble((f"{indent}x ", Style(color=colors.accent, bold=True)), (trouble.words, ground))
             )
+        if trouble.hint:
+            paragraphs.append(_hanging(Text(indent), Text(trouble.hint, dim), width, console))
     return paragraphs, begins
 
 
