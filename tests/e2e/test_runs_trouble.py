@@ -291,7 +291,7 @@ def test_a_frozen_trainer_is_stalled_and_back_when_it_thaws(workspace, monkeypat
         stalled = summarize(rundir)
         assert stalled.state == "stalled"
         assert "silent" in stalled.reason
-        assert "stop --now" in stalled.hint
+        assert f"stop {rundir.id} --now" in stalled.hint
         kill(trainer_of(rundir), signal.SIGCONT)
         until_state(rundir, "running")
 
