@@ -182,9 +182,8 @@ class Milestones(Together):
             with self.reporter.phase("save"), checkpoint.writing():
                 save_adapter(parts.model, temporary, parts.base_path, setup.pissa_start(self.rundir))
                 parts.tokenizer.save_pretrained(temporary)
-                checkpoint.sync_files(
-                    temporary
-                )  # a run that says "finished" has its adapter after a power cut too
+                # A run that says "finished" has its adapter after a power cut too.
+                checkpoint.sync_files(temporary)
         except checkpoint.NotSaved as error:
             raise ModelError(
                 f"the adapter could not be written: {error}",

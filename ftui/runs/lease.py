@@ -13,12 +13,12 @@ import json
 import os
 import stat
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ftui.core.text import one_line
+from ftui.runs.locks import hold_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -99,27 +99,14 @@ def arranging() -> Iterator[None]:
 
     Waits a while for another holder, then goes on without: it only starts something, and may have died in it.
     """
-    folder = _folder(make=True)
+    folder, descriptor = _folder(make=True), None
+    if folder is not None:
+        with contextlib.suppress(OSError):
+            descriptor = hold_file(folder / ".arranging", _ARRANGING_SECONDS, 0o600)
     try:
-        descriptor = (
-            os.open(folder / ".arranging", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600) if folder else -1
-        )
-    except OSError:
-        descriptor = -1
-    deadline = time.monotonic() + _ARRANGING_SECONDS
-    try:
-        while descriptor >= 0 and time.monotonic() < deadline:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(0.02)
-            except OSError:
-                break
-            else:
-                break
         yield
     finally:
-        if descriptor >= 0:
+        if descriptor is not None:
             os.close(descriptor)
 
 

@@ -7,15 +7,14 @@ file, so that moving one run replaces one file, and a crash in between leaves an
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import math
 import os
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ftui.core.errors import FtuiError
+from ftui.runs.locks import hold_file
 from ftui.runs.rundir import RunDir, last_attempt, read_json, replace_json
 
 if TYPE_CHECKING:
@@ -160,29 +159,15 @@ def locked(runs: Path, seconds: float = _LOCK_SECONDS) -> Iterator[None]:
     """
     try:
         runs.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(runs / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = hold_file(runs / _LOCK, seconds)
     except OSError as error:
         raise FtuiError(f"cannot change the queue: {error.strerror}", "", str(runs)) from None
+    if descriptor is None:
+        raise FtuiError("the queue is busy: a run is being started", "try again", str(runs))
     try:
-        deadline = time.monotonic() + seconds
-        while not lock_now(descriptor):
-            if time.monotonic() > deadline:
-                raise FtuiError("the queue is busy: a run is being started", "try again", str(runs))
-            time.sleep(0.02)
         yield
     finally:
         os.close(descriptor)
-
-
-def lock_now(descriptor: int) -> bool:
-    """Locks an open file if nobody else has; True also on a file system without locks."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _finite(value: Any) -> TypeGuard[float]:

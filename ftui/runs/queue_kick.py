@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftui.runs import process
+from ftui.runs.locks import hold_file
 from ftui.runs.process import RUN_VARIABLE, ProcessId, child_environment, python_command, start_detached
-from ftui.runs.queue_files import lock_now, startable
+from ftui.runs.queue_files import startable
 from ftui.runs.rundir import read_json, replace_json
 from ftui.runs.scope import in_scope, scoped
 
@@ -60,13 +61,9 @@ def hold(workspace: Workspace) -> int | None:
 
     Asked for a while: somebody who kicks holds it for a moment, to see whether it is free.
     """
-    descriptor = os.open(workspace.runs / RUNNER_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    deadline = time.monotonic() + _HOLD_SECONDS
-    while not lock_now(descriptor):
-        if time.monotonic() > deadline:
-            os.close(descriptor)
-            return None
-        time.sleep(0.02)
+    descriptor = hold_file(workspace.runs / RUNNER_LOCK, _HOLD_SECONDS)
+    if descriptor is None:
+        return None
     me = process.identify(os.getpid())
     with contextlib.suppress(OSError):  # for people: the lock alone decides
         replace_json(workspace.runs / _RUNNER_RECORD, me.to_dict() if me else {})
@@ -80,11 +77,11 @@ def runner_of(workspace: Workspace) -> ProcessId | None:
 
 
 def _is_free(workspace: Workspace) -> bool:
-    descriptor = os.open(workspace.runs / RUNNER_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        return lock_now(descriptor)
-    finally:
-        os.close(descriptor)
+    descriptor = hold_file(workspace.runs / RUNNER_LOCK, 0)
+    if descriptor is None:
+        return False
+    os.close(descriptor)
+    return True
 
 
 def _start(workspace: Workspace) -> None:

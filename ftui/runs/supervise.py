@@ -9,7 +9,6 @@ if the trainer is killed it says so in `exit.json`. Orders are `--attempt=N` (st
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftui.runs.lease import take
+from ftui.runs.locks import hold_file
 from ftui.runs.process import RUN_VARIABLE, identify, python_command
 from ftui.runs.queue_kick import kick
 from ftui.runs.rundir import (
@@ -184,19 +184,7 @@ def hold(rundir: RunDir) -> int | None:
 
     Two resumes at once both pass the check of states; only one passes here.
     """
-    descriptor = os.open(rundir.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    deadline = time.monotonic() + _LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return None
-            time.sleep(0.05)
-        except OSError:
-            return descriptor  # a file system without locks: the check of states has to do
-        else:
-            return descriptor
+    return hold_file(rundir.path / _LOCK, _LOCK_SECONDS)
 
 
 if __name__ == "__main__":

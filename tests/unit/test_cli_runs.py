@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from ftui.cli.main import _exit_code
 from ftui.cli.run_text import event_line, span_text
 from ftui.runs import control, follow, launch
 from ftui.runs.machine import detach_problems, disk_problems, gpu_problems, package_problems
@@ -43,18 +42,6 @@ def trainer(monkeypatch):
             )
 
     return use
-
-
-@pytest.fixture
-def ftui(capsys):
-    """Runs a command in this process: (exit code, its JSON or text, stderr)."""
-
-    def call(*words):
-        code = _exit_code([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return code, json.loads(out) if "--json" in words and out else out, err
-
-    return call
 
 
 def test_train_returns_at_once_with_the_run(workspace, trainer, ftui):

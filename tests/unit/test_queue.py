@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from dataclasses import replace
@@ -12,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftui.cli.main import _exit_code
 from ftui.core.errors import FtuiError
 from ftui.gpu.nvml import Gpu
 from ftui.runs import control, queue, queue_kick, queue_runner, waiting
@@ -383,16 +381,6 @@ def test_the_runner_is_small_and_imports_no_heavy_library(workspace):
 
 
 # -- the command
-
-
-@pytest.fixture
-def ftui(capsys):
-    def call(*words):
-        code = _exit_code([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return code, json.loads(out) if "--json" in words and out else out, err
-
-    return call
 
 
 def test_the_commands_queue_show_move_and_remove(workspace, ftui, monkeypatch):
