@@ -13,6 +13,7 @@ from ftui.runs import recipe_facts
 from ftui.runs.queue import pause, queued
 from ftui.runs.recipes import save_recipe
 from ftui.ui import recipe_desk
+from ftui.ui.recipe_draft import Draft
 from ftui.ui.widgets.field_list import FieldList
 from ftui.ui.widgets.findings_list import FindingsList
 from ftui.ui.widgets.value_editor import ValueEditor
@@ -90,6 +91,18 @@ async def test_an_empty_workspace_opens_on_a_new_recipe_and_says_what_is_missing
     app = app_on(workspace, "recipe")
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await shown(pilot, "untitled, new", "not saved yet", "no dataset named")
+
+
+async def test_a_recipe_opened_while_the_room_changes_is_the_one_shown(workspace, path, monkeypatch):
+    app = app_on(workspace, "recipe")
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await ready(pilot)
+        screen, other = app.screen, Recipe().with_values({"name": "other"})
+        monkeypatch.setattr(screen, "_look", lambda: None)  # what it finds would be shown over a mistake here
+        screen.on_resize()  # shows again once the layout is done ...
+        screen.take_opened(recipe_desk.Opened(Draft.fresh(other)))  # ... when the draft is another one
+        await pilot.pause()
+        await shown(pilot, "other, new", "no dataset named")
 
 
 async def test_typing_shows_what_follows_at_once_and_enter_keeps_it(workspace, path):

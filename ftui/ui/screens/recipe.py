@@ -114,6 +114,10 @@ class RecipeScreen(RecipeEditing):
         self._text = text_to_save(self.draft.text or "", recipe)
         self.show_file()
 
+    def _show_draft_again(self) -> None:
+        # The draft as it is by then: a file may have been opened since this was asked for.
+        self.show_recipe(self.draft.recipe)
+
     def _why_unknown(self, recipe: Recipe, facts: Facts) -> str:
         """Why there is no memory estimate, as far as that is known."""
         if self._around is None:
@@ -198,14 +202,14 @@ class RecipeScreen(RecipeEditing):
     # -- room
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self.show_recipe, self.draft.recipe)
+        self.call_after_refresh(self._show_draft_again)
         self.call_after_refresh(self.follow_value)
 
     def action_takes(self) -> None:
         self.toggle_class("-takes")
         narrow = self.has_class("-narrow") and self.has_class("-takes")
         self.query_one(FindingsList if narrow else FieldList).focus()
-        self.call_after_refresh(self.show_recipe, self.draft.recipe)
+        self.call_after_refresh(self._show_draft_again)
 
     def action_back(self) -> None:
         if self.has_class("-takes"):
