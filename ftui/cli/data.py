@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -15,20 +15,14 @@ from ftui.cli.data_export import export
 from ftui.cli.data_get import get
 from ftui.cli.data_map import map_fields
 from ftui.cli.data_search import search
+from ftui.cli.data_text import op_text, report_text, row_text
 from ftui.cli.data_tokens import lengths, xray
 from ftui.cli.output import Progress, emit, example, json_line, json_option
 from ftui.core.errors import FtuiError
 from ftui.core.shapes_turns import json_text
-from ftui.core.text import one_line, sanitize
 from ftui.data import actions, pointers
 from ftui.data.agreement import agreement_of
 from ftui.data.dataset import Dataset
-
-if TYPE_CHECKING:
-    from ftui.core.example import Example
-    from ftui.data.agreement import Agreement
-    from ftui.data.operation import Op
-    from ftui.data.rows import Row
 
 _FILE = click.argument("file", type=click.Path(path_type=Path))
 _ROW = click.option("--row", "number", type=int, required=True, help="Row number, from 1.")
@@ -83,7 +77,7 @@ def inspect(file: Path, as_json: bool) -> None:
         agreed, conflicts = agreement_of(dataset), len(dataset.conflicts())
         if agreed is not None:
             report |= {"agreement": _printable(agreed.to_dict()), "conflicts": conflicts}
-    emit(report, as_json, lambda: _report_text(report, agreed))
+    emit(report, as_json, lambda: report_text(report, agreed))
 
 
 @command.command(epilog=example("ftui data show tickets.jsonl --row 12"))
@@ -111,7 +105,7 @@ def show(file: Path, number: int, as_json: bool) -> None:
         "deleted": row.deleted,
         "edited": row.text if row.edited else None,
     }
-    emit(_printable(found), as_json, lambda: _row_text(row))
+    emit(_printable(found), as_json, lambda: row_text(row))
 
 
 @command.command(
@@ -150,7 +144,7 @@ def annotate(file: Path, number: int, as_json: bool, **given: Any) -> None:
             _assignment(dataset, number, given[name]) if name == "assignment" else _ACTIONS[name](given[name])
         )
         op = dataset.annotate(number, action)
-    emit({"op": _printable(op.to_dict())}, as_json, lambda: _op_text(op))
+    emit({"op": _printable(op.to_dict())}, as_json, lambda: op_text(op))
 
 
 @command.command(epilog=example("ftui data undo tickets.jsonl --count 3"))
@@ -161,7 +155,7 @@ def undo(file: Path, count: int, as_json: bool) -> None:
     """Take back your latest actions on FILE, of earlier sessions too."""
     with Dataset.open(file) as dataset:
         undone = dataset.undo(count)
-    lines = [f"undone: {_op_text(op)}" for op in undone] or ["nothing to undo"]
+    lines = [f"undone: {op_text(op)}" for op in undone] or ["nothing to undo"]
     emit({"undone": _printable([op.to_dict() for op in undone])}, as_json, lambda: "\n".join(lines))
 
 
@@ -172,7 +166,7 @@ def redo(file: Path, as_json: bool) -> None:
     """Do again what your latest undo took back, unless you did something else since."""
     with Dataset.open(file) as dataset:
         redone = dataset.redo()
-    lines = [f"done again: {_op_text(op)}" for op in redone] or ["nothing to redo"]
+    lines = [f"done again: {op_text(op)}" for op in redone] or ["nothing to redo"]
     emit({"redone": _printable([op.to_dict() for op in redone])}, as_json, lambda: "\n".join(lines))
 
 
@@ -183,7 +177,7 @@ def log(file: Path, as_json: bool) -> None:
     """Every operation on FILE, by time: who, when, what, and what was there before."""
     with Dataset.open(file) as dataset:
         for op in dataset.log():
-            click.echo(json_line(_printable(op.to_dict())) if as_json else _op_text(op))
+            click.echo(json_line(_printable(op.to_dict())) if as_json else op_text(op))
 
 
 _ACTIONS: dict[str, Callable[[Any], actions.Action]] = {
@@ -256,80 +250,3 @@ def _printable(value: Any, depth: int = 0) -> Any:
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         return str(value)
     return value
-
-
-def _report_text(report: dict[str, Any], agreed: Agreement | None) -> str:
-    votes = ", ".join(f"{shape} {count:,}" for shape, count in report["shapes"].items()) or "none"
-    decided = ", ".join(f"{count:,} {name}" for name, count in report["decisions"].items() if count)
-    lines = [
-        f"{one_line(report['path'], 200)}",
-        f"  container  {report['container']}, {report['bytes']:,} bytes",
-        f"  shape      {report['shape']} ({votes}{', as mapped' if report['mapping'] else ''})",
-        f"  rows       {report['rows']:,}" + (f", {report['broken']:,} broken" if report["broken"] else ""),
-        f"  decisions  {decided or 'none'}",
-        f"  sha256     {report['sha256']}",
-    ]
-    if agreed is not None:
-        lines.append(f"  annotators {', '.join(one_line(name, 20) for name in agreed.annotators)}: {agreed}")
-    if report.get("conflicts"):
-        lines.append(f"  conflicts  {report['conflicts']:,}; Q in the Data pane lists them")
-    if report["orphans"]:
-        lines.append(f"  orphans    {report['orphans']:,} annotated rows are no longer in the file")
-    if report["bad_journal_lines"]:
-        lines.append(f"  journal    {report['bad_journal_lines']:,} damaged lines left out")
-    lines += [f"  note       {one_line(notice, 200)}" for notice in report["notices"]]
-    return "\n".join(lines)
-
-
-def _row_text(row: Row) -> str:
-    marks = [row.status, *(["flagged"] if row.flagged else []), *(["edited"] if row.edited else [])]
-    marks += [f"{row.rating}/5"] if row.rating else []
-    marks += ["deleted"] if row.deleted else []
-    lines = [
-        f"row {row.number}, line {row.line}, {row.shape}, {', '.join([*marks, *map(sanitize, row.tags)])}"
-    ]
-    if row.note:
-        lines.append(f"note: {sanitize(row.note)}")
-    if row.broken:
-        lines.append(f"broken: {row.broken}")
-    lines.append(_example_text(row.example) if row.example else sanitize(row.text))
-    return "\n".join(lines)
-
-
-def _example_text(shown: Example) -> str:
-    if shown.text is not None:
-        return sanitize(shown.text)
-    lines = [f"tools: {sanitize(shown.tools)}"] if shown.tools else []
-    if shown.label is not None:
-        lines.append(f"label: {'desirable' if shown.label else 'undesirable'}")
-    for heading, turns in (("", shown.messages), ("chosen", shown.chosen), ("rejected", shown.rejected)):
-        for turn in turns:
-            role = " ".join(part for part in (heading, turn.role) if part)
-            body = [turn.reasoning and f"(thinking) {turn.reasoning}", turn.content, turn.tool_calls]
-            lines.append(
-                f"[{sanitize(role, lines=False)}]\n" + "\n".join(sanitize(part) for part in body if part)
-            )
-    return "\n".join(lines)
-
-
-def _op_text(op: Op) -> str:
-    when, where = f"{_time(op.ts)}  {one_line(op.who, 20)}", f"row {op.n}" if op.n else "the file"
-    if op.op == "undo":
-        return f"{when}  {where}  undo"
-    change = (
-        op.path + (" " if op.path else "") + ("" if op.after is pointers.MISSING else json.dumps(op.after))
-    )
-    return f"{when}  {where}  {op.op} {one_line(change, 100)}".rstrip()
-
-
-def _time(seconds: float) -> str:
-    import datetime
-
-    try:
-        return (
-            datetime.datetime.fromtimestamp(seconds, tz=datetime.UTC)
-            .astimezone()
-            .strftime("%Y-%m-%d %H:%M:%S")
-        )
-    except (ValueError, OverflowError, OSError):
-        return "?"

@@ -46,6 +46,7 @@ _DEFAULT_DROPS = "longer than --max-length: a recipe drops such a row unless it 
     show_default=True,
     help="What the row is trained for: of a pair, dpo learns from both replies.",
 )
+@click.option("--chat-template", default="", help="Another than the model's own, as in a recipe.")
 @json_option
 def xray(
     file: Path,
@@ -55,6 +56,7 @@ def xray(
     train_on: TrainOn,
     overlong: Overlong,
     objective: str,
+    chat_template: str,
     as_json: bool,
 ) -> None:
     """Every token of one row: trained, context or truncated.
@@ -75,6 +77,7 @@ def xray(
                 overlong=overlong,
                 progress=told,
                 objective=objective,
+                chat_template=chat_template,
             )
     finally:
         told.progress.clear()

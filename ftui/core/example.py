@@ -19,6 +19,7 @@ class Message:
     tool_call_id, name: what a `tool` reply answers; "" when not given.
     reasoning: the thinking part where the dataset keeps it apart; "" when none.
     weight: this turn's loss weight where the dataset gives one (0 = context only), else None.
+    odd_weight: what the dataset has in its place, as text, where that is no number; "" otherwise.
     """
 
     role: str
@@ -28,6 +29,7 @@ class Message:
     name: str = ""
     reasoning: str = ""
     weight: float | None = None
+    odd_weight: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, without the fields that say nothing."""
@@ -37,6 +39,8 @@ class Message:
                 fields[name] = value
         if self.weight is not None:
             fields["weight"] = self.weight
+        if self.odd_weight:
+            fields["odd_weight"] = self.odd_weight
         return fields
 
 

@@ -105,8 +105,8 @@ def _message(turn: Message) -> dict[str, Any]:
     ):
         if value:
             fields[name] = value
-    if turn.weight is not None:
-        fields["weight"] = turn.weight
+    if turn.weight is not None or turn.odd_weight:
+        fields["weight"] = turn.odd_weight if turn.weight is None else turn.weight
     return fields
 
 
@@ -151,7 +151,12 @@ def _structured(turns: Sequence[Message]) -> bool:
     """True when a turn says more than its text and role."""
     last = turns[-1]
     return last.role != "assistant" or any(
-        turn.tool_calls or turn.tool_call_id or turn.name or turn.reasoning or turn.weight is not None
+        turn.tool_calls
+        or turn.tool_call_id
+        or turn.name
+        or turn.reasoning
+        or turn.odd_weight
+        or turn.weight is not None
         for turn in turns
     )
 

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ftui.core.example import Message
+from ftui.core.loss_weight import given_weight
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +32,6 @@ ROLES = {
 }
 _PLAIN_ROLES = {role: name for role, name in ROLES.items() if role != "function_call"}
 REASONING_KEYS = ("reasoning_content", "reasoning", "thinking", "thought")
-WEIGHT_KEYS = ("loss_weight", "weight", "train")
 _REASONING_PARTS = ("reasoning", "thinking")
 _TOOL_PARTS = ("tool_calls", "tool_call", "function_call")
 
@@ -81,6 +81,7 @@ def to_message(turn: Any) -> Message:
         calls = openai_calls(turn["tool_calls"])
     elif turn.get("function_call"):
         calls = openai_calls(turn["function_call"])
+    weight, odd = given_weight(turn)
     reasoning = reasoning or next((text_of(turn[key]) for key in REASONING_KEYS if turn.get(key)), "")
     return Message(
         role=ROLES.get(role.lower(), role),
@@ -89,7 +90,8 @@ def to_message(turn: Any) -> Message:
         tool_call_id=text_of(turn.get("tool_call_id") or ""),
         name=text_of(turn.get("name") or ""),
         reasoning=reasoning,
-        weight=_weight(turn),
+        weight=weight,
+        odd_weight="" if odd is None else json_text(odd) or "(empty)",
     )
 
 
@@ -146,14 +148,6 @@ def _openai_call(call: Mapping[str, Any]) -> dict[str, Any]:
         "function": {"name": text_of(function.get("name") or ""), "arguments": json_text(arguments)},
         **rest,
     }
-
-
-def _weight(turn: Mapping[str, Any]) -> float | None:
-    for key in WEIGHT_KEYS:
-        weight = turn.get(key)
-        if isinstance(weight, int | float):  # a bool is one: trained or not
-            return float(weight)
-    return None
 
 
 def text_of(value: Any) -> str:

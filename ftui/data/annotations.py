@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ftui.data.operation import Op
 
 Key = tuple[str, int]  # (sha of the raw row, how many identical rows came before it)
-
-
 _EDITS = frozenset(("set", "raw"))
 
 
@@ -223,9 +221,6 @@ class Annotations:
         """No state is an orphan until its row has been looked for again."""
         for state in self.states.values():
             self.set_orphan(state, False)
-
-    def is_undone(self, op: Op) -> bool:
-        return op.unit in self._undone
 
     def set_orphan(self, state: RowState, orphan: bool) -> None:
         self.tally.count(state, -1)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ftui.data.rows import Row
 
 Only = Literal["not-rejected", "accepted", "all"]
-CONTAINERS = ("jsonl", "json", "csv")
 _SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv"}
 
 
@@ -77,12 +76,14 @@ def export(
     plan: Plan,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    split: GroupedSplit | None = None,
 ) -> Report:
     """Writes `source` with its journal applied to `out` (or, split, to OUT's train and validation files).
 
     Each file is written beside its place, flushed to disk and renamed: a failure leaves what was there.
     Never the source itself. Raises FtuiError for a plan that cannot be carried out, a full disk, or (unless
-    such are skipped) a row the shape cannot hold.
+    such are skipped) a row the shape cannot hold. split: decides the sides where the plan's own left a
+    file empty.
     """
     container = _checked(plan, out)
     before = fingerprint(source)
@@ -95,7 +96,7 @@ def export(
             open_files.enter_context(Writer(path, container, plan.spreadsheet_safe)) for path in targets
         ]
         counts = _Counts()
-        split = GroupedSplit(plan.split, plan.seed)
+        split = split or GroupedSplit(plan.split, plan.seed)
         total = before["rows"]
         for row in dataset.rows():
             if row.number % 256 == 1 and cancelled is not None and cancelled():
@@ -126,7 +127,10 @@ def export(
             raise FtuiError(
                 "the dataset changed while it was exported: nothing was written", "export again", str(source)
             )
-        files = tuple(writer.finish() for writer in writers)
+        mended = split.mended()
+        files = () if mended else tuple(writer.finish() for writer in writers)
+    if mended:
+        return export(source, out, plan, progress, cancelled, mended)
     altered = sum(writer.altered for writer in writers)
     report = Report(files, manifest, dict(counts.skipped), dict(counts.lost), altered)
     _write_manifest(manifest, before, plan, report)
@@ -151,7 +155,7 @@ def manifest_of(out: Path) -> Path:
 
 
 def container_of(out: Path) -> str:
-    """One of CONTAINERS by the file's suffix, "" for none."""
+    """What a file of this suffix holds: "jsonl", "json" or "csv", "" for none of them."""
     return _SUFFIXES.get(out.suffix.lower(), "")
 
 

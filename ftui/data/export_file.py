@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from ftui.core.errors import FtuiError
-from ftui.data.rows import dump_json
+from ftui.data.row_json import dump_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

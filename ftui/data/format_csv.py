@@ -7,7 +7,7 @@ import io
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ftui.data.rows import dump_json
+from ftui.data.row_json import dump_json
 
 if TYPE_CHECKING:
     from ftui.data.formats import Spans

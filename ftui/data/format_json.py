@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 
 from ftui.data.json_scan import INCOMPLETE, value_end
-from ftui.data.rows import dump_json, parse_json
+from ftui.data.row_json import dump_json, parse_json
 
 if TYPE_CHECKING:
     from ftui.data.formats import Spans

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from ftui.data.rows import dump_json, parse_json
+from ftui.data.row_json import dump_json, parse_json
 
 Spans = tuple[list[int], list[int]]  # where rows start and end
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftui.core.errors import FtuiError
 from ftui.core.text import one_line
-from ftui.data.rows import dump_json
+from ftui.data.row_json import dump_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -121,10 +121,6 @@ class Index:
                 found[tag].append(row)
         return found
 
-    def row_at(self, offset: int) -> int:
-        """The row that holds the byte at `offset`, or the last one before it."""
-        return bisect_right(self.starts, offset) - 1
-
 
 def tag_of(sha: str) -> int:
     """The first 32 bits of a hash as `Index.tags` holds them; 0 for what is no hash."""

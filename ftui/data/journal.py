@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ftui.core.durable import sync
 from ftui.core.errors import FtuiError
 from ftui.data.operation import Op, decode, encode, exactly
 
@@ -115,7 +116,7 @@ class Journal:
             self._claim(
                 self._directory / f"{self._prefix}{session}.jsonl", os.O_RDWR | os.O_CREAT | os.O_EXCL
             )
-            _sync_directory(self._directory)
+            sync(self._directory)
         except OSError as error:
             raise FtuiError(
                 f"cannot write annotations here: {error.strerror or error}",
@@ -185,7 +186,8 @@ class JournalReader:
 
     def _read_file(self, path: Path) -> list[Op]:
         ops: list[Op] = []
-        torn = b""  # a line that could not be read: its damaged byte may have become a newline
+        torn: bytes | None = None  # the line before gave nothing: its damaged byte may have become a newline
+        lost = 0  # what was counted for it
         with path.open("rb") as file:
             inode = os.fstat(file.fileno()).st_ino
             offset = self._offsets.get(path.name, (inode, 0))[1]
@@ -193,13 +195,14 @@ class JournalReader:
             for line in file:
                 if line[-1:] == b"\n" and (op := exactly(line[:-1])) is not None:  # nearly every line
                     ops.append(op)
-                    torn = b""
+                    torn = None
                     offset += len(line)
                     continue
-                found, bad = decode(line.rstrip(b"\n"))
-                if bad and torn and (whole := decode(torn + b"\n" + line.rstrip(b"\n")))[0]:
-                    found, bad = whole[0], -1
-                torn = line.rstrip(b"\n") if bad > 0 and not found else b""
+                text = line.rstrip(b"\n")
+                found, bad = decode(text)
+                if not found and torn is not None and (whole := decode(torn + b"\n" + text)[0]):
+                    found, bad = whole, -lost
+                torn, lost = (None, 0) if found else (text, bad)
                 ops += found
                 if not line.endswith(b"\n"):
                     # Its writer may still be at it: read again next time. What is whole counts already, its
@@ -213,11 +216,3 @@ class JournalReader:
 
 def _plain(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]", "_", name)[:40] or "_"
-
-
-def _sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

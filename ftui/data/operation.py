@@ -27,7 +27,7 @@ from ftui.core.shapes_mapping import parse as parse_mapping
 from ftui.data.actions import KINDS, STATUSES
 from ftui.data.pointers import MISSING
 from ftui.data.repair import candidates
-from ftui.data.rows import parse_json
+from ftui.data.row_json import parse_json
 
 VERSION = 1
 _VALUED = frozenset(("set", "map"))
@@ -126,7 +126,10 @@ def decode(line: bytes) -> tuple[list[Op], int]:
         return [op], 0
     starts = [match.start() for match in _LINE_START.finditer(line)]
     if len(starts) < 2:
-        op = _mended(line) or (exactly(line[starts[0] :]) if starts else None)
+        # The last line of a file may end in its damaged newline.
+        op = _mended(line) or (
+            exactly(line[starts[0] :]) or exactly(line[starts[0] : -1]) if starts else None
+        )
         return ([op], 0) if op else ([], 1)
     pieces = [line[start:end] for start, end in zip(starts, [*starts[1:], len(line)], strict=True)]
     # What hangs at the end of a piece is the damaged newline.

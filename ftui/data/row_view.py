@@ -10,7 +10,8 @@ from ftui.core import shapes, shapes_turns
 from ftui.core.text import one_line
 from ftui.data.annotations import apply_edits
 from ftui.data.facts import BROKEN
-from ftui.data.rows import Row, RowSummary, dump_json
+from ftui.data.row_json import dump_json
+from ftui.data.rows import Row, RowSummary
 
 if TYPE_CHECKING:
     from ftui.core.example import Example

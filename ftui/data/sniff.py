@@ -15,7 +15,7 @@ from ftui.data.format_text import BLANK_LINE, PlainText
 from ftui.data.formats import Format, JsonLines
 from ftui.data.json_scan import value_end
 from ftui.data.parquet import parquet_rows
-from ftui.data.rows import parse_json
+from ftui.data.row_json import parse_json
 from ftui.data.source import Bytes, Identity, PlainBytes, read_exactly
 
 if TYPE_CHECKING:
@@ -174,6 +174,8 @@ def _json(head: bytes, start: int, lines: list[bytes], whole: bool) -> Format:
         if conversation or (not one_line and _lines_of(list, lines) and not _rows(first)):
             return JsonLines(start)
         doubled = _DOUBLED.match(head, begin)
+        if doubled and whole and not parse_json(head[begin:].strip())[1]:
+            doubled = None  # both brackets are closed: its rows are lists
         return JsonDocument("array", doubled.end() if doubled else begin + 1)
     if not one_line and _lines_of(dict, lines):
         return JsonLines(start)

@@ -16,8 +16,17 @@ def is_validation(key: bytes, share: float, seed: int) -> bool:
     Depends on nothing but its arguments: adding or removing rows never moves another row, and equal rows are
     always on the same side. The 64-bit hash is uniform, so the share is met to within sqrt(share / rows).
     """
+    return within(place(key, seed), share)
+
+
+def place(key: bytes, seed: int) -> int:
+    """The 64-bit hash by which the content `key` is held back or not."""
     digest = hashlib.blake2b(key, digest_size=8, key=seed.to_bytes(16, "big", signed=True)).digest()
-    return int.from_bytes(digest, "big") < share * 2**64
+    return int.from_bytes(digest, "big")
+
+
+def within(place: int, share: float) -> bool:
+    return place < share * 2**64
 
 
 def content_key(example: Example) -> bytes:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ftui.core.errors import FtuiError
+from ftui.core.loss_weight import WEIGHT_KEYS
 from ftui.core.shapes_mapping import CONTENT_NAMES, ROLE_NAMES
-from ftui.core.shapes_turns import REASONING_KEYS, ROLES, WEIGHT_KEYS, is_turn, text_of
+from ftui.core.shapes_turns import REASONING_KEYS, ROLES, is_turn, text_of
 from ftui.core.text import one_line
 from ftui.data import pointers
 from ftui.data.actions import set_value

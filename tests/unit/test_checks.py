@@ -113,6 +113,23 @@ def test_a_rule_reports_the_bad_row_and_not_the_good_one(check, bad, good):
     assert found([row(1, bad), row(2, good)])[check].rows == (1,)
 
 
+@pytest.mark.parametrize(
+    ("weight", "words"),
+    [({"odd_weight": "high"}, "'high'"), ({"weight": -1.0}, "-1"), ({"weight": 1e9}, "1e+09")],
+)
+def test_a_loss_weight_that_training_refuses_is_named_by_row_and_turn(weight, words):
+    bad = Message("assistant", "b", **weight)
+    one = Example((Message("user", "a"), bad))
+    other = Example((Message("user", "a"),), chosen=(Message("assistant", "c"),), rejected=(bad,))
+    good = [
+        Example((Message("user", "a"), Message("assistant", "b", weight=w))) for w in (0.0, 0.5, 2.0, None)
+    ]
+    rows = [row(n, example) for n, example in enumerate([*good, one, other], 1)]
+    finding = found(rows)["loss-weight"]
+    assert (finding.rows, finding.severity) == ((5, 6), "error")
+    assert f"row 5, turn 2 has a loss weight of {words}" in finding.message
+
+
 def test_broken_and_unknown_rows_are_errors():
     broken = Row(1, 1, b"{", None, "ends too early", "broken", None, "{")
     unknown = Row(2, 2, b"{}", {"a": 1}, "", "unknown", None, "{}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import tempfile
 from pathlib import Path
@@ -175,6 +176,21 @@ def test_one_damaged_byte_in_a_journal_drops_no_annotation(at, byte):
         journal.write_bytes(damaged(journal.read_bytes(), [(at, byte)]))
         with Dataset.open(path, "anna") as dataset:
             assert [row.note for row in dataset.rows()] == notes
+
+
+def test_a_damaged_byte_at_the_edge_of_a_journals_line_drops_no_annotation():
+    with place() as folder:
+        path = Path(folder) / "rows.jsonl"
+        notes = annotated(path)
+        [journal] = sidecar(path).glob("journal-*")
+        whole = journal.read_bytes()
+        ends = [at for at, byte in enumerate(whole) if byte == ord("\n")]
+        edges = [0, *(at + by for at in ends for by in (-1, 0, 1))][:-1]
+        for at, byte in itertools.product(edges, b"\n }0"):
+            journal.write_bytes(damaged(whole, [(at, byte)]))
+            with Dataset.open(path, "anna") as dataset:
+                assert [row.note for row in dataset.rows()] == notes, (at, byte)
+                assert dataset.bad_journal_lines == 0, (at, byte)
 
 
 @SETTINGS

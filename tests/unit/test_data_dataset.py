@@ -280,7 +280,7 @@ def test_building_and_annotating_at_once_is_safe(tmp_path):
         for number in range(1, 3000, 100):
             dataset.annotate(number, actions.accept())
             assert dataset.summaries(number, 20)[0].status == "accepted"
-        thread.join(60)
+        thread.join(180)
         assert not failures
         assert dataset.checked
         assert dataset.counts() == Counts(undecided=30_000 - 30, accepted=30)

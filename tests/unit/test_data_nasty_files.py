@@ -118,6 +118,7 @@ FILES: dict[str, Nasty] = {
     "the first line is broken": Nasty(b'{"instruction": "x\n' + JSONL, [BROKEN, *GOOD]),
     "the first line is a comment": Nasty(b"# exported today\n" + JSONL, [BROKEN, *GOOD]),
     "rows that are no objects": Nasty(b'"a text"\n12\nnull\n[1, 2]\n', ["a text", 12, None, [1, 2]]),
+    "rows that are lists of objects": Nasty(b'[[{"a": 1}, {"a": 2}]]', [[{"a": 1}, {"a": 2}]], "json", "file.json"),
     "rows that are lists of turns": Nasty(document([{"role": "user", "content": "hi"}]) + b"\n", [[{"role": "user", "content": "hi"}]]),
     "mixed shapes": Nasty(LINES[0] + b'\n{"text": "x"}\n{"messages": []}', [GOOD[0], {"text": "x"}, {"messages": []}]),
     "a key first seen late": Nasty(b'{"text": "x"}\n' * 3000 + b'{"text": "x", "late": 1}\n', [{"text": "x"}] * 3000 + [{"text": "x", "late": 1}]),

@@ -16,6 +16,7 @@ from ftui.data import actions
 from ftui.data.dataset import Dataset
 from ftui.data.export import Plan, export
 from ftui.data.grouped_split import GroupedSplit
+from ftui.data.split import content_key, is_validation
 
 ODD_SPACING = (
     b'{ "messages":[{"role":"user","content":"caf\\u00e9 %d"} , {"role":"assistant","content":"yes"}]}'
@@ -167,6 +168,64 @@ def test_near_duplicates_never_straddle_and_old_rows_never_move(picks):
     for seed in {seed for seed, _ in picks}:
         group = {side for side, (other, _) in zip(decided, picks, strict=True) if other == seed}
         assert len(group - {"between"}) <= 1
+
+
+@pytest.mark.parametrize("share", [0.01, 0.2, 0.5, 0.99])
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("picks", [[0] * 21, [0] * 20 + [1] * 4, [0, 1], list(range(8)) * 6, list(range(40))])
+def test_no_side_is_left_empty_and_groups_stay_whole(picks, share, seed):
+    examples = [example(pick, at % 3) for at, pick in enumerate(picks)]
+    split = GroupedSplit(share, seed)
+    first = [split.side(item) for item in examples]
+    mended = split.mended()
+    decided = [mended.side(item) for item in examples] if mended else first
+    assert (mended is None) or mended.mended() is None
+    if len(set(first)) == 2:
+        assert mended is None  # what both sides got is left as it is
+    assert set(decided) == ({"train", "validation"} if len(set(picks)) > 1 else {"train"})
+    assert (mended or split).alike == (len(picks) if len(set(picks)) == 1 else 0)
+    for pick in set(picks):
+        assert len({side for side, other in zip(decided, picks, strict=True) if other == pick}) == 1
+
+
+@pytest.mark.parametrize("different", [1, 3])
+def test_neither_file_of_a_split_is_empty_where_there_are_two_groups(tmp_path, different):
+    source = tmp_path / "rows.jsonl"
+    texts = [f"a question that is number {n % different} of this kind" for n in range(21)]
+    source.write_text("".join(json.dumps({"prompt": text, "completion": "fine"}) + "\n" for text in texts))
+    for seed in range(6):
+        for share in (0.02, 0.98):
+            report = export(source, tmp_path / "out.jsonl", Plan(split=share, seed=seed, overwrite=True))
+            rows = [file.rows for file in report.files]
+            assert sum(rows) == 21 == sum(file.path.read_bytes().count(b"\n") for file in report.files)
+            assert rows == [21, 0] if different == 1 else all(rows)
+
+
+def test_groups_joined_by_a_later_row_go_over_together():
+    both, left, right = ([f"word{at}" for at in range(200)] for _ in range(3))
+    left[:11] = [f"left{at}" for at in range(11)]  # each is near to `both`, and too far from the other
+    right[100:111] = [f"right{at}" for at in range(11)]
+    rows = [*(Example((Message("user", " ".join(words)),)) for words in (left, right, both)), example(9)]
+    seen = set()
+    for seed in range(40):
+        split = GroupedSplit(0.5, seed)
+        before = [split.side(item) for item in rows]
+        if mended := split.mended():
+            seen.add(tuple(mended.side(item) for item in rows))
+        else:
+            assert "between" in before or len(set(before)) == 2
+    assert seen == {("train",) * 3 + ("validation",), ("validation",) * 3 + ("train",)}
+
+
+def test_a_row_that_gives_nothing_to_train_on_fills_no_side():
+    split = GroupedSplit(0.5, 0)
+    examples = [example(number) for number in range(30)]
+    for item in examples:
+        split.side(item, used=is_validation(content_key(item), 0.5, 0))
+    mended = split.mended()
+    assert mended is not None
+    used = [item for item in examples if is_validation(content_key(item), 0.5, 0)]
+    assert {mended.side(item) for item in used} == {"train", "validation"}
 
 
 def test_the_split_holds_back_about_its_share():

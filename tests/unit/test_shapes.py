@@ -67,6 +67,11 @@ CASES = [
      "messages", Example((Message("user", "q", weight=0.0), Message("assistant", "a", weight=1.0)))),
     ({"messages": [{"role": "assistant", "content": "a", "weight": 0.5}]}, "messages", Example((Message("assistant", "a", weight=0.5),))),
     ({"messages": [{"role": "assistant", "content": "a", "train": False}]}, "messages", Example((Message("assistant", "a", weight=0.0),))),
+    ({"messages": [{"role": "assistant", "content": "a", "weight": " 0 "}]}, "messages", Example((Message("assistant", "a", weight=0.0),))),
+    ({"messages": [{"role": "assistant", "content": "a", "weight": "1e-1"}]}, "messages", Example((Message("assistant", "a", weight=0.1),))),
+    ({"messages": [{"role": "assistant", "content": "a", "loss_weight": None, "weight": 2}]}, "messages", Example((Message("assistant", "a", weight=2.0),))),
+    *(({"messages": [{"role": "assistant", "content": "a", "weight": odd}]}, "messages", Example((Message("assistant", "a", odd_weight=said),)))
+      for odd, said in (("high", "high"), ("", "(empty)"), ("nan", "nan"), ("1_0", "1_0"), ([], "(empty)"), ({"a": 1}, '{"a": 1}'), (10**400, str(10**400)))),
     ({"messages": SAID, "functions": [{"name": "find"}]}, "messages", Example(ASKED, '[{"type": "function", "function": {"name": "find"}}]')),
     ({"messages": [*SAID, "not a turn", 3]}, "messages", Example((*ASKED, Message("", "not a turn"), Message("", "3")))),
     # prompt and completion

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import re2
 
 from ftui.core.example import ROLES
+from ftui.core.loss_weight import refused_weight
 from ftui.data.checks.encoding import looks_bad, repaired
 from ftui.data.checks.finding import Finding, Severity, all_text, answers, encodable
 
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A yes/no question about one example."""
+    """A yes/no question about one example; an answer in words is told of the first row it is given for."""
 
     check: str
     severity: Severity
     message: str
-    broken_by: Callable[[Example], bool]
+    broken_by: Callable[[Example], bool | str]
     fix: str = ""
 
 
@@ -113,6 +114,14 @@ def _is_json(text: str, kind: type) -> bool:
         return isinstance(json.loads(text), kind)
     except (ValueError, RecursionError):
         return False
+
+
+def bad_weight(example: Example) -> str:
+    """Which turn has a loss weight training refuses: no number, below 0, or out of all proportion."""
+    refused = refused_weight((*example.messages, *example.chosen))
+    if not refused and example.rejected:
+        refused = refused_weight((*example.messages, *example.rejected))
+    return refused
 
 
 def same_pair(example: Example) -> bool:
@@ -219,6 +228,7 @@ RULES = (
     Rule("unknown-role", "error", "a role no chat template knows", unknown_role),
     Rule("role-order", "error", "turns out of order: chat templates refuse or garble them", role_order),
     Rule("tool-json", "error", "tool calls or tool schemas are not valid JSON", bad_tool_json),
+    Rule("loss-weight", "error", "a loss weight that cannot be: training leaves the row out", bad_weight),
     Rule("same-pair", "error", "chosen and rejected are the same: nothing to prefer", same_pair, "reject"),
     Rule("unanswered-end", "hint", "the last turn is not the assistant's: it trains nothing", unanswered_end),
     Rule("hidden-characters", "warning", "characters nobody sees: control, zero-width, direction",
@@ -235,6 +245,7 @@ class RuleCheck:
     """Asks every rule of every example; also reports what could not be read at all."""
 
     _hits: dict[str, list[int]] = field(default_factory=dict)
+    _words: dict[str, str] = field(default_factory=dict)
 
     def look(self, row: Row) -> None:
         if row.broken:
@@ -243,7 +254,9 @@ class RuleCheck:
             self._hits.setdefault("unknown-shape", []).append(row.number)
         else:
             for rule in RULES:
-                if rule.broken_by(row.example):
+                if answer := rule.broken_by(row.example):
+                    if isinstance(answer, str):
+                        self._words.setdefault(rule.check, f"; in row {row.number}, {answer}")
                     self._hits.setdefault(rule.check, []).append(row.number)
 
     def findings(self) -> Iterable[Finding]:
@@ -254,4 +267,4 @@ class RuleCheck:
         rules = ((rule.check, rule.severity, rule.message, rule.fix) for rule in RULES)
         for check, severity, message, fix in (*fixed, *rules):
             if rows := self._hits.get(check):
-                yield Finding(check, severity, tuple(rows), message, fix)
+                yield Finding(check, severity, tuple(rows), message + self._words.get(check, ""), fix)
