@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -16,3 +17,10 @@ def leases_of_its_own(tmp_path_factory):
     os.environ.pop("XDG_RUNTIME_DIR")
     if before is not None:
         os.environ["XDG_RUNTIME_DIR"] = before
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of xdist that takes over five seconds to end is sent SIGINT by execnet. pytest collects garbage
+    five times then, and with torch and transformers loaded that takes as long; nothing is left to be found."""
+    if hasattr(session.config, "workerinput"):
+        gc.freeze()

@@ -51,6 +51,11 @@ class Estimate:
         return sum(self.parts.values())
 
     @property
+    def checkpoint(self) -> int:
+        """What a checkpoint takes on disk: the trained weights in fp32, and the optimizer's states."""
+        return 4 * self.trainable + self.optimizer
+
+    @property
     def allocated(self) -> int:
         """What torch counts as allocated at the peak: everything but the overhead."""
         return self.total - self.overhead

@@ -6,15 +6,16 @@ since the epoch), `attempt` (from 1) and `type`. A reader takes whole lines only
 | type | fields |
 |---|---|
 | attempt | pid, versions{}, device, resumed_from (checkpoint path or ""), step (where it starts) |
-| progress | stage ("download", "convert", "load", "encode", "quantize", "reference"), done, total, unit, note |
+| progress | stage ("download", "convert", "load", "encode", "evaluate", "sample", ...), done, total, unit, note |
 | data | train_rows, eval_rows, train_tokens, trained_tokens, dropped{reason: count}, truncated, warnings{text: count} |
+| data | train_pieces (what rows are cut into), first_dropped{reason: row}, alike (rows, if all are nearly the same) |
 | model | parameters, trainable_parameters, quantized_fraction, dtype, attention, micro_batch, checkpointed_layers |
 | plan | steps, epochs, batch_size, micro_batch, tokens_per_step, processes |
 | step | step, steps, loss, learning_rate, grad_norm, epoch, num_tokens, tokens_per_second, step_time, data_time, ... |
 | eval | step, eval_loss, eval_perplexity, eval_token_accuracy, eval_seconds |
-| sample | step, prompt, reply |
+| sample | step, prompt, reply, seconds |
 | checkpoint | step, path, bytes, seconds, best |
-| notice | level ("info" or "warning"), message, hint |
+| notice | level ("info" or "warning"), message, hint, step (where it is about one) |
 | heartbeat | stage: the trainer is alive in a phase that has no steps |
 | stopping | reason |
 | end | outcome ("finished", "stopped", "failed"), step, message, hint, adapter (path or ""), adapter_step |

@@ -28,6 +28,16 @@ _SEPARATE_HEAD = {
     "starcoder2",
 }
 _FOUR_NORMS = {"gemma2", "gemma3", "gemma3_text"}
+_HEAD_NORMS = {"qwen3", "qwen3_moe", "gemma3", "gemma3_text", "olmo2", "olmoe"}
+# Families whose fused experts peft gives adapters to, with the names these go by in adapter.targets.
+_EXPERTS = {family: ("w1", "w2", "w3") for family in ("mixtral", "minimax", "minimax_m2")} | {
+    family: ("gate_proj", "up_proj", "down_proj")
+    for family in (
+        "qwen3_moe", "qwen3_next", "deepseek_v2", "deepseek_v3", "deepseek_v32", "glm4_moe", "glm4_moe_lite",
+        "ernie4_5_moe", "exaone_moe", "cohere2_moe", "hunyuan_v1_moe", "longcat_flash", "olmoe", "flex_olmo",
+        "solar_open", "afmoe",
+    )
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +59,9 @@ class Geometry:
     """The shape of a decoder. Sizes are numbers of elements.
 
     linears: those of one block, experts apart. experts: how many a block has, each `expert_weights` large, of
-        which `active_experts` see a token; 0 for dense models. gated: whether the feed-forward has a gate.
+        which `active_experts` see a token; 0 for dense models. expert_names: what adapter.targets calls them, ()
+        where they get no adapter. gated: whether the feed-forward has a gate. shared: the size of the expert that
+        sees every token, whose layers are among the linears. head_norms: whether queries and keys are normed.
     """
 
     family: str
@@ -67,6 +79,9 @@ class Geometry:
     active_experts: int = 0
     expert_weights: int = 0
     norms: int = 2
+    shared: int = 0
+    head_norms: bool = False
+    expert_names: tuple[str, ...] = ()
 
     @property
     def linear_weights(self) -> int:
@@ -104,18 +119,35 @@ class Geometry:
             ]
         else:
             found = self._matching(targets)
-        if not found:
+        if not found and not self.adapts_experts(targets):
             names = ", ".join(linear.name for linear in self.linears)
             raise FtuiError("names no layer of this model", f"it has {names}", "adapter.targets")
         return found
 
+    def adapts_experts(self, targets: str | list[str]) -> bool:
+        """Whether fused experts, as far as they are in 16 bits, get adapters."""
+        if isinstance(targets, list):
+            return any(_names(name, target) for name in self.expert_names for target in targets)
+        if targets == "all-linear":
+            return bool(self.expert_names)
+        prefixes = ("model.layers.0.mlp.experts.", "model.layers.0.block_sparse_moe.experts.")
+        return any(_fits(targets, prefix + name) for prefix in prefixes for name in self.expert_names)
+
+    def expert_adapter(self, rank: int) -> int:
+        """Weights in the adapters of one block's experts; a gate is fused with its counterpart, ranks added up."""
+        fused = 2 if self.gated else 1
+        first = fused * rank * (self.hidden + fused * self.feed_forward)
+        return self.experts * (first + rank * (self.feed_forward + self.hidden))
+
+    def router_adapter(self, targets: str | list[str], rank: int) -> int:
+        """Weights in the adapter of what chooses a block's experts."""
+        named = targets == "all-linear" or (
+            isinstance(targets, list) and any(_names("gate", target) for target in targets)
+        )
+        return rank * (self.hidden + self.experts) if self.expert_names and named else 0
+
     def _matching(self, pattern: str) -> list[Linear]:
         """peft matches a string as a pattern over a module's whole dotted name; blocks are all alike here."""
-        try:
-            compiled = re.compile(pattern)
-        except re.error as error:
-            hint = 'use "all-linear" or a list of names'
-            raise FtuiError(f"not a pattern: {error}", hint, "adapter.targets") from None
         prefixes = [
             f"{block}.0.{part}."
             for block in ("model.layers", "gpt_neox.layers", "transformer.h")
@@ -124,7 +156,7 @@ class Geometry:
         return [
             linear
             for linear in self.linears
-            if any(compiled.fullmatch(prefix + linear.name) for prefix in prefixes)
+            if any(_fits(pattern, prefix + linear.name) for prefix in prefixes)
         ]
 
 
@@ -156,10 +188,15 @@ def read_geometry(config: Mapping[str, Any]) -> Geometry:
     )
     experts = _size(config, "num_local_experts", "num_experts", "n_routed_experts", default=0)
     expert_size = _size(config, "moe_intermediate_size", default=feed_forward)
+    shared = _size(config, "shared_expert_intermediate_size", default=0)
+    shared = shared or expert_size * _size(config, "n_shared_experts", "moe_num_shared_experts", default=0)
     gated = family not in _UNGATED
     query, key_value = heads * head_dim, _kv_heads(config, family, heads) * head_dim
     attention = _attention(family, hidden, query, key_value)
-    dense = () if experts else _feed_forward(family, hidden, feed_forward, gated)
+    size = shared if experts else feed_forward
+    dense = _feed_forward(family, hidden, size, gated) if size else ()
+    if experts and "shared_expert_intermediate_size" in config:
+        dense += (Linear("shared_expert_gate", "norm2", hidden, 1),)
     return Geometry(
         family=family,
         hidden=hidden,
@@ -178,6 +215,9 @@ def read_geometry(config: Mapping[str, Any]) -> Geometry:
         else 0,
         expert_weights=(3 if gated else 2) * hidden * expert_size if experts else 0,
         norms=4 if family in _FOUR_NORMS else 2,
+        shared=shared if experts else 0,
+        head_norms=family in _HEAD_NORMS,
+        expert_names=_EXPERTS.get(family, ()) if experts else (),
     )
 
 
@@ -230,6 +270,14 @@ def _size(config: Mapping[str, Any], *names: str, default: int | None = None) ->
     if default is None:
         raise FtuiError(f"config.json has no {names[0]}", "is this a text model?", "config.json")
     return default
+
+
+def _fits(pattern: str, name: str) -> bool:
+    try:
+        return re.fullmatch(pattern, name) is not None
+    except re.error as error:
+        hint = 'use "all-linear" or a list of names'
+        raise FtuiError(f"not a pattern: {error}", hint, "adapter.targets") from None
 
 
 def _names(name: str, target: str) -> bool:

@@ -118,6 +118,14 @@ class _Block:
         self.wide = geometry.feed_forward * active * self.bytes
         # In 4 bits experts are recomputed in the backward, or their unpacked weights would be kept for it.
         self.packs_experts = geometry.experts > 0 and recipe.quantization.bits == 4 and not self.full
+        # Each token goes to so many experts, and has a copy of its hidden state for each.
+        self.routed = active * self.unit if geometry.experts else 0
+        self.shared = geometry.shared * self.bytes
+        plain = not (self.full or self.packs_experts)
+        self.adapts_experts = plain and geometry.adapts_experts(recipe.adapter.targets)
+        # peft adds the adapter to the weights of all experts of a block, and autograd keeps the sum.
+        merged = geometry.experts * geometry.expert_weights + geometry.expert_adapter(recipe.adapter.rank)
+        self.merged = merged * self.bytes if self.adapts_experts else 0
 
     def at(self, load: Load, stock_logits: bool) -> Estimate:
         """The estimate when `load` is in memory at once."""
@@ -131,8 +139,10 @@ class _Block:
         backward = self._backward(load)
         # A head that trains needs its gradient, and the loss its logits: there is no tiling then.
         loss = self._loss(tokens, stock_logits or self.full)
-        activations = tokens * (held + backward)
-        logits = max(0, loss - tokens * backward)
+        # The gradient of the larger of the two sums, and both sums where the block is recomputed.
+        worst = tokens * backward + self.merged * 2 // 3 + (self.merged if load.checkpointed else 0)
+        activations = tokens * held + (g.layers - load.checkpointed) * self.merged + worst
+        logits = max(0, loss - worst)
         return Estimate(
             weights=weights,
             adapter=0 if self.full else 4 * trainable * self._adapters(),
@@ -166,8 +176,11 @@ class _Block:
             return self.geometry.parameters
         rank = self.recipe.adapter.rank
         block = sum(rank * (linear.inputs + linear.outputs) for linear in self.adapted)
+        block += self.geometry.router_adapter(self.recipe.adapter.targets, rank)
         if self.recipe.adapter.method == "dora":
             block += sum(linear.outputs for linear in self.adapted)
+        if self.adapts_experts:
+            block += self.geometry.expert_adapter(rank)
         return self.geometry.layers * block
 
     def _adapters(self) -> int:
@@ -188,14 +201,24 @@ class _Block:
         """Bytes a token that a block keeps when it is not recomputed.
 
         Both norms keep their input in fp32; attention keeps queries, keys, values and its output; the gated
-        feed-forward keeps gate, activated gate and up (ungated: its input to the activation).
+        feed-forward keeps gate, activated gate and up (ungated: its input to the activation). Experts keep their
+        outputs besides, to be weighed, and where their weights learn the inputs of both layers.
         """
         g = self.geometry
-        attention = (2 * g.query_size + 2 * g.kv_size) * self.bytes
+        feed_forward = self.unit if self.packs_experts else (3 if g.gated else 1) * self.wide + self.routed
+        if self.adapts_experts or (self.full and g.experts):
+            feed_forward += self.wide + self.routed
+        return self._attention(length) + feed_forward + 3 * self.shared + self._inputs()
+
+    def _attention(self, length: int) -> int:
+        """Bytes a token that norms and attention keep."""
+        g = self.geometry
+        kept = g.norms * 4 * g.hidden + (2 * g.query_size + 2 * g.kv_size) * self.bytes
+        if g.head_norms:
+            kept += 4 * (g.query_size + g.kv_size)
         if self.recipe.model.attention == "eager":
-            attention += g.heads * length * (4 + self.bytes)
-        feed_forward = self.unit if self.packs_experts else (3 if g.gated else 1) * self.wide
-        return g.norms * 4 * g.hidden + attention + feed_forward + self._inputs()
+            kept += g.heads * length * (4 + self.bytes)
+        return kept
 
     def _inputs(self, *, hidden: bool = True) -> int:
         """Bytes a token of the inputs that trained matrices keep: LoRA's A, or the layer itself without it.
@@ -209,7 +232,7 @@ class _Block:
             "norm1": g.hidden,
             "attention": 0,
             "norm2": g.hidden,
-            "hidden": g.feed_forward if hidden else 0,
+            "hidden": (g.shared if g.experts else g.feed_forward) if hidden else 0,
         }
         kept = sum(sizes[feed] for feed in {linear.feeds for linear in linears}) * self.bytes
         if (self.recipe.adapter.dropout or self.casts) and not self.full:
@@ -235,24 +258,28 @@ class _Block:
         # In fp32 the norm's input is the residual itself; in 16 bits it is one more tensor.
         residual, norm = (3 * u, 12 * u) if self.bytes < 4 else (2 * u, 7 * u)
         # Where peft casts, the widest adapted input also stands there in fp32, or its gradient does.
-        cast = self.wide if self.casts and any(one.feeds == "hidden" for one in self.adapted) else 0
+        hidden = any(linear.feeds == "hidden" for linear in self.adapted)
+        cast = (self.shared if g.experts else self.wide) if self.casts and hidden else 0
+        gradients = (3 if g.gated else 2) * self.wide
+        whole = 2 * gradients
+        if g.experts:  # or the routed copies: inputs, outputs, weighed outputs and their gradient
+            whole = max(whole, gradients + 4 * self.routed)
+            gradients = max(gradients, 3 * self.routed)
         if load.checkpointed < g.layers:
-            tensors = (3 if g.gated else 2) * (2 if self.packs_experts else 1)
-            return max(tensors * self.wide + 2 * u + cast, norm)
-        worst = max((6 if g.gated else 4) * self.wide + residual + 2 * cast, norm)
-        others = g.norms * 4 * g.hidden + (2 * g.query_size + 2 * g.kv_size) * self.bytes
-        if self.recipe.model.attention == "eager":
-            others += g.heads * load.length * (4 + self.bytes)
-        return worst + others + self._inputs(hidden=False)
+            return max((whole if self.packs_experts else gradients) + 2 * u + cast, norm)
+        worst = max(whole + residual + 2 * cast, norm)
+        return worst + self._attention(load.length) + 3 * self.shared + self._inputs(hidden=False)
 
     def _loss(self, tokens: int, stock_logits: bool) -> int:
         """Bytes while the loss is computed, beyond what is held.
 
         Stock: logits, their fp32 copy, log-softmax and its gradient for every position: 14 bytes an entry of
-        the vocabulary in 16 bits, 16 in fp32. Tiled: the same for one tile, and the hidden states' gradient.
+        the vocabulary in 16 bits, 16 in fp32. Tiled: as much or less for one tile, and the hidden's gradient.
         """
-        entry = 14 if self.bytes < 4 else 16
-        at_once = tokens if stock_logits else min(tokens, tile_positions(self.geometry.vocabulary))
+        entry, at_once = 14 if self.bytes < 4 else 16, tokens
+        if not stock_logits:
+            at_once = min(tokens, tile_positions(self.geometry.vocabulary))
+            entry = 14 if self.bytes < 4 and at_once < tokens else 12
         return at_once * self.geometry.vocabulary * entry + tokens * 3 * self.unit
 
     def _overhead(self, activations: int) -> int:

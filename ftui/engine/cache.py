@@ -16,6 +16,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
+from ftui.core.durable import sync
 from ftui.core.errors import FtuiError
 
 # (stage, done, total), total 0 = unknown. Stages: "wait" (another process is at it), "download" and "convert"
@@ -119,8 +120,4 @@ def _seal(model: Path, version: int) -> None:
     sizes = {path.name: path.stat().st_size for path in sorted(model.iterdir())}
     (model / _RECORD).write_text(json.dumps({"version": version, "files": sizes}, indent=2))
     for path in [*model.iterdir(), model]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(path)

@@ -9,6 +9,7 @@ follow from the step number (`pack.py`, `train.py`).
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from dataclasses import asdict, dataclass, fields
@@ -20,10 +21,10 @@ from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from ftui.core.durable import replace_bytes, sync
 from ftui.core.text import one_line
 from ftui.engine.adapter import WEIGHTS, save_adapter
 from ftui.engine.optim import page_again
-from ftui.runs.rundir import replace_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +36,7 @@ _PREFIX = "step-"
 _TEMPORARY = ".saving-"
 _COMPLETE = "complete"
 _BEST = "best.json"
+_PROBE_BYTES = 1 << 20  # a write that has failed for lack of room leaves less
 
 
 class NotSaved(Exception):
@@ -42,14 +44,36 @@ class NotSaved(Exception):
 
 
 @contextlib.contextmanager
-def writing() -> Iterator[None]:
-    """Turns what torch, safetensors and the system raise when a write fails into NotSaved."""
+def writing(folder: Path) -> Iterator[None]:
+    """Turns what torch, safetensors and the system raise when a write into `folder` fails into NotSaved."""
     try:
         yield
     except OSError as error:
-        raise NotSaved(error.strerror or str(error)) from error
+        raise NotSaved(_reason(error)) from error
     except (SafetensorError, RuntimeError) as error:
-        raise NotSaved(one_line(str(error), 160)) from error
+        # torch keeps to itself what the system said: it is asked again while the half-written files are there.
+        raise NotSaved(_refusal(folder) or one_line(str(error), 160)) from error
+
+
+def _reason(error: OSError) -> str:
+    return "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+
+
+def _refusal(folder: Path) -> str:
+    """Why nothing more can be written into `folder`, "" when it can."""
+    probe = folder / "probe"
+    try:
+        with probe.open("wb") as file:
+            file.write(bytes(_PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return _reason(error)
+    finally:
+        probe.unlink(missing_ok=True)
+    return ""
 
 
 @dataclass
@@ -95,7 +119,7 @@ def save(
     final = folder / f"{_PREFIX}{progress.step:06d}"
     temporary = folder / f"{_TEMPORARY}{final.name}"
     try:
-        with writing():
+        with writing(temporary):
             folder.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(temporary, ignore_errors=True)
             save_adapter(model, temporary, base, pissa)
@@ -104,11 +128,11 @@ def save(
             (temporary / "state.json").write_bytes(orjson.dumps(asdict(progress)))
             sync_files(temporary)
             (temporary / _COMPLETE).touch()
-            _sync(temporary)
+            sync(temporary)
             if final.exists():  # a torn one, or one saved before the run was made to start over
                 shutil.rmtree(final)
             temporary.rename(final)
-            _sync(folder)
+            sync(folder)
             if progress.best_step == progress.step and progress.best_loss is not None:
                 record = orjson.dumps({"path": final.name, "eval_loss": progress.best_loss})
                 replace_bytes(folder / _BEST, record, durable=True)
@@ -128,7 +152,7 @@ def newest(folder: Path) -> Path | None:
 
 
 def best(folder: Path) -> Path | None:
-    """The checkpoint with the lowest evaluation loss, None when there is none."""
+    """The checkpoint with the lowest evaluation loss of those that could be saved, None when there is none."""
     with contextlib.suppress(OSError, ValueError, KeyError):
         path = folder / str(orjson.loads((folder / _BEST).read_bytes())["path"])
         if (path / _COMPLETE).exists():
@@ -179,8 +203,8 @@ def size(path: Path) -> int:
 def sync_files(folder: Path) -> None:
     """Returns when everything in `folder` is on the disk itself. Raises OSError."""
     for path in folder.rglob("*"):
-        _sync(path)
-    _sync(folder)
+        sync(path)
+    sync(folder)
 
 
 def _complete(folder: Path) -> list[Path]:
@@ -193,11 +217,3 @@ def _prune(folder: Path, keep: int) -> None:
     for path in _complete(folder)[:-keep]:
         if path != kept:
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

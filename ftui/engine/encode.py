@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ftui.core.errors import FtuiError
+from ftui.core.loss_weight import refused_weight
 from ftui.engine.conversation import left_out
 from ftui.engine.template import ChatTemplate, Span, Unrenderable
 
@@ -35,9 +36,7 @@ _CLOSERS = (
     "<｜end▁of▁sentence｜>", "<|eot|>",
 )  # fmt: skip
 
-# Loss weights of a turn beside 0: no float32 sum of them vanishes or overflows.
-_WEIGHTS = (1e-6, 1e3)
-
+_OPEN = "the chat template leaves a reply open before the next turn: the model does not learn to stop there"
 NOTHING = "nothing left to train on"
 OVERLONG = "longer than max_length"
 
@@ -68,12 +67,16 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A row before tokenisation: its text, and the stretches that are trained with their weights."""
+    """A row before tokenisation: its text, and the stretches that are trained with their weights.
+
+    calls: it ends with tool calls.
+    """
 
     text: str
     spans: tuple[tuple[Span, float], ...]
     raw: bool = False
     whole: bool = False
+    calls: bool = False
     warnings: tuple[str, ...] = ()
 
 
@@ -141,11 +144,8 @@ class Encoder:
         messages = [*example.messages, *example.chosen]
         if not messages:
             return "no messages"
-        for number, message in enumerate(messages, start=1):
-            if message.weight and not _WEIGHTS[0] <= message.weight <= _WEIGHTS[1]:
-                return (
-                    f"turn {number} has a loss weight of {message.weight:g}: 0, or 1e-6 to 1000, is possible"
-                )
+        if refused := refused_weight(messages):
+            return refused
         try:
             return self._render_chat(messages, example.tools)
         except Unrenderable as reason:
@@ -172,6 +172,7 @@ class Encoder:
             tuple(
                 (span, 1.0 if weight is None else weight) for span, weight in zip(spans, weights, strict=True)
             ),
+            calls=bool(messages[-1].tool_calls),
             warnings=left_out(text, messages, tools),
         )
 
@@ -213,6 +214,13 @@ class Encoder:
         for span, weight in row.spans:
             first, last = self._tokens(span, starts, ids, whole=row.whole)
             weights[first:last] = [weight] * (last - first)
+            if (
+                first < last < len(ids)
+                and span.message >= 0
+                and not row.whole
+                and ids[last - 1] not in self.closers
+            ):
+                warnings.append(_OPEN)
             if first and offsets[first - 1][1] > span.start > offsets[first - 1][0]:
                 warnings.append(
                     "the first token of a reply also holds the end of the prompt: it is not trained"
@@ -222,8 +230,10 @@ class Encoder:
         if eos is not None and (
             (row.raw and ids[-1:] != [eos]) or (reply_is_last and ids[-1] not in self.closers)
         ):
-            ids, weights = [*ids, eos], [*weights, 1.0]
-            if not row.raw:
+            closing = "" if row.raw else self.template.next_turn(calls=row.calls)
+            end = self.tokenizer.convert_tokens_to_ids(closing) if closing else eos
+            ids, weights = [*ids, end], [*weights, 1.0 if row.raw else weights[-1]]
+            if not row.raw and not closing:
                 warnings.append(
                     "the chat template closes replies with no special token: the eos token is added"
                 )
@@ -269,7 +279,7 @@ class Encoder:
         if not dropped and not any(weights):
             dropped = NOTHING
         closed = any(weight and id_ in self.closers for id_, weight in zip(ids, weights, strict=True))
-        return Encoded(ids, weights, cut, dropped, closed, tuple(warnings))
+        return Encoded(ids, weights, cut, dropped, closed, tuple(dict.fromkeys(warnings)))
 
 
 def encode(

@@ -33,7 +33,9 @@ from ftui.core.objectives import sequences
 from ftui.core.recipe import parse_recipe
 from ftui.core.text import one_line
 from ftui.engine.adapter import add_lora
+from ftui.engine.attention import NAME
 from ftui.engine.experts import stand_in_for_packed_experts
+from ftui.engine.layout import set_attention
 from ftui.engine.model import checkpoint_layers, layers
 
 if TYPE_CHECKING:
@@ -82,7 +84,11 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     with FakeTensorMode(allow_non_fake_inputs=True):
         _pretend(model)
         for load in request["loads"]:
-            peak = _peak(base, model, recipe, dtype, load)
+            try:
+                peak = _peak(base, model, recipe, dtype, load)
+            except NotImplementedError:  # this model's attention has more to it than ours knows
+                set_attention(base, "sdpa")
+                peak = _peak(base, model, recipe, dtype, load)
             if room is None or spent + peak <= room:
                 break
     return {**fixed, "peak": peak, "load": load}
@@ -92,14 +98,20 @@ def _build(config: Any, recipe: Recipe, dtype: torch.dtype) -> tuple[PreTrainedM
     """The base and the model with its adapter."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    eager = recipe.model.attention == "eager"
     try:
         made = type(AutoConfig.for_model(config["model_type"])).from_dict(config)
         try:
-            base = AutoModelForCausalLM.from_config(made, dtype=dtype, attn_implementation="sdpa")
+            stock = "eager" if eager else "sdpa"
+            base = AutoModelForCausalLM.from_config(made, dtype=dtype, attn_implementation=stock)
         except ValueError:  # an older architecture without it
             base = AutoModelForCausalLM.from_config(made, dtype=dtype)
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise FtuiError(f"cannot build the model: {one_line(str(error), 200)}", "", "model.base") from None
+    if not eager:
+        set_attention(
+            base, NAME
+        )  # as in training: without a mask, and without a copy of keys and values a head
     base.config.use_cache = False
     base.train()
     full = recipe.adapter.method == "full"

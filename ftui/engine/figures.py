@@ -87,7 +87,6 @@ class Interval:
             "steps": parts.total_steps,
             "loss": figures["loss"],
             "tokens_per_second": figures["tokens_per_second"],
-            "eta_seconds": (parts.total_steps - progress.step) * figures["step_time"],
         }
         self._steps, self._samples, self._tokens, self._trained, self._flops = [], 0, 0, 0, 0.0
         return figures

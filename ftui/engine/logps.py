@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn import functional
 
-from ftui.engine.loss import tile_rows
+from ftui.engine.loss import tiles
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,20 +49,12 @@ class FrozenHeadLogps(torch.autograd.Function):
         wanted = ctx.needs_input_grad[0]
         gradient = torch.empty_like(hidden) if wanted else None
         result = torch.empty(3, len(hidden), dtype=torch.float32, device=hidden.device)
-        rows = tile_rows(head)
-        for start in range(0, len(hidden), rows):
-            tile = slice(start, start + rows)
-            target = targets[tile, None]
-            logits = functional.linear(hidden[tile].to(head.dtype), head, bias).float()
-            result[1, tile] = (logits.argmax(-1) == target[:, 0]).float()
-            chosen = logits.gather(1, target)[:, 0]
-            normaliser = logits.logsumexp(-1)
-            result[0, tile] = chosen - normaliser
-            probabilities = logits.sub_(normaliser[:, None]).exp()
-            result[2, tile] = -torch.linalg.vecdot(probabilities, logits)
+        for tile in tiles(hidden, head, bias, targets):
+            result[:, tile.rows] = torch.stack([tile.logp, tile.correct.float(), tile.entropy])
             if gradient is not None:  # d log p(target) / d logits = onehot - softmax
-                probabilities.neg_().scatter_add_(1, target, torch.ones_like(chosen)[:, None])
-                gradient[tile] = (probabilities.to(head.dtype) @ head).to(hidden.dtype)
+                slopes = tile.probabilities.neg_()
+                slopes.scatter_add_(1, tile.targets, torch.ones_like(tile.logp)[:, None])
+                gradient[tile.rows] = (slopes.to(head.dtype) @ head).to(hidden.dtype)
         if gradient is not None:
             ctx.save_for_backward(gradient)
         logps, correct, entropy = result.unbind()

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _LOST_AFTER = 10
 # The same where float16 overflows: its scale is halved each time, from 65536, and is then no help any more.
 _LOST_AFTER_OVERFLOWS = 32
+# Seeds of torch's generators have 64 bits.
+_SEED_BITS = 2**64 - 1
 
 
 class Training(Milestones):
@@ -50,6 +52,8 @@ class Training(Milestones):
             due = self.evaluation_is_due() and self.progress.evaluated_step != self.progress.step
             if due and self.evaluate():
                 self.save(again=True)
+            if self.progress.step == 0:  # what the untrained model says, to compare with
+                self.sample()
             while self.progress.step < total and not self.should_stop_early():
                 self.step()
                 self.after_step()
@@ -107,7 +111,7 @@ class Training(Milestones):
         for index, micro in mine:
             self.control.check()
             self.reporter.beat("train")
-            torch.manual_seed((seed << 20) + index)
+            torch.manual_seed(((seed << 20) + index) & _SEED_BITS)
             documents = [number for sequence in micro for number in sequence]
             begun = time.monotonic()
             batch = collate(
@@ -159,7 +163,8 @@ class Training(Milestones):
         step, last = self.progress.step, self.progress.step == self.parts.total_steps
         if step % self.recipe.logging.every == 0 or last:
             self.reporter.emit("step", **self.interval.figures(self.progress))
-            self.reporter.show(**self.interval.status)
+            left = self.reporter.pace.remaining(step, self.parts.total_steps)
+            self.reporter.show(**self.interval.status, eta_seconds=left)
         best = self.evaluation_is_due() and self.evaluate()
         scheduled = bool(self.save_every) and step % self.save_every == 0
         if scheduled or best or last or self.control.take_checkpoint_request():

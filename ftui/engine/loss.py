@@ -17,6 +17,8 @@ from torch import nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ftui.engine.pack import Batch
 
 _TILE_BYTES = 64 << 20
@@ -42,9 +44,35 @@ class Loss:
     positions: int
 
 
-def tile_rows(head: torch.Tensor) -> int:
-    """Positions whose logits are computed at once for a head [V, H]."""
-    return max(16, _TILE_BYTES // (4 * head.shape[0]))
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """The predictions at some positions, [n] each: log-probability of the target, whether it is the likeliest, and
+    the entropy. rows: which positions. targets: [n, 1]. probabilities: [n, V], the taker's to overwrite."""
+
+    rows: slice
+    targets: torch.Tensor
+    logp: torch.Tensor
+    correct: torch.Tensor
+    entropy: torch.Tensor
+    probabilities: torch.Tensor
+
+
+def tiles(
+    hidden: torch.Tensor, head: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor
+) -> Iterator[Tile]:
+    """hidden [N, H], head [V, H], bias [V] or None, targets [N]: the logits of as many positions as may be held."""
+    at_once = max(16, _TILE_BYTES // (4 * head.shape[0]))
+    for start in range(0, len(hidden), at_once):
+        rows = slice(start, start + at_once)
+        target = targets[rows, None]
+        logits = functional.linear(hidden[rows].to(head.dtype), head, bias).float()
+        correct = logits.argmax(-1) == target[:, 0]
+        chosen = logits.gather(1, target)[:, 0]
+        normaliser = logits.logsumexp(-1)
+        probabilities = logits.sub_(normaliser[:, None]).exp()
+        # entropy = -sum p log p; `logits` now holds log p, and exp() made a new tensor.
+        entropy = -torch.linalg.vecdot(probabilities, logits)
+        yield Tile(rows, target, chosen - normaliser, correct, entropy, probabilities)
 
 
 class FrozenHeadLoss(torch.autograd.Function):
@@ -63,24 +91,14 @@ class FrozenHeadLoss(torch.autograd.Function):
         wanted = ctx.needs_input_grad[0]
         gradient = torch.empty_like(hidden) if wanted else None
         sums = torch.zeros(3, dtype=torch.float32, device=hidden.device)
-        rows = tile_rows(head)
-        for start in range(0, len(hidden), rows):
-            tile = slice(start, start + rows)
-            target, weight = targets[tile, None], weights[tile]
-            logits = functional.linear(hidden[tile].to(head.dtype), head, bias).float()
-            best = logits.argmax(-1)
-            chosen = logits.gather(1, target)[:, 0]
-            normaliser = logits.logsumexp(-1)
-            probabilities = logits.sub_(normaliser[:, None]).exp()
-            # entropy = -sum p log p; `logits` now holds log p, and exp() made a new tensor.
-            entropy = -torch.linalg.vecdot(probabilities, logits)
-            sums += torch.stack(
-                [(weight * (normaliser - chosen)).sum(), (best == target[:, 0]).sum().float(), entropy.sum()]
-            )
+        for tile in tiles(hidden, head, bias, targets):
+            weight, probabilities = weights[tile.rows], tile.probabilities
+            nll = -(weight * tile.logp).sum()
+            sums += torch.stack([nll, tile.correct.sum().float(), tile.entropy.sum()])
             if gradient is not None:
-                probabilities.scatter_add_(1, target, torch.full_like(weight, -1.0)[:, None])
+                probabilities.scatter_add_(1, tile.targets, torch.full_like(weight, -1.0)[:, None])
                 probabilities.mul_((weight * scale)[:, None])
-                gradient[tile] = (probabilities.to(head.dtype) @ head).to(hidden.dtype)
+                gradient[tile.rows] = (probabilities.to(head.dtype) @ head).to(hidden.dtype)
         if gradient is not None:
             ctx.save_for_backward(gradient)
         nll, correct, entropy_sum = sums.unbind()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from typing import TYPE_CHECKING
 
 from ftui.core import objectives
 from ftui.core.errors import ModelError
+from ftui.core.eta import Pace
 from ftui.core.schedule import as_steps
 from ftui.engine import checkpoint, setup, setup_data
 from ftui.engine.adapter import save_adapter
@@ -16,6 +18,7 @@ from ftui.engine.objectives import Whole
 from ftui.engine.telemetry import StopRequested
 from ftui.engine.together import Together
 from ftui.engine.validation import answer, evaluation, longest_first, prompt_ids, validation_sums
+from ftui.runs.rundir import FREE_DISK, events_backwards
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from ftui.engine.setup import Parts
     from ftui.engine.telemetry import Control, Reporter
     from ftui.runs.rundir import RunDir
+
+
+_PACE_EVENTS = 400  # of the attempts before, from which a resumed run knows how fast it goes
 
 
 class Milestones(Together):
@@ -37,6 +43,12 @@ class Milestones(Together):
         self.evaluate_every = as_steps(self.recipe.evaluation.every, parts.total_steps)
         self.save_every = as_steps(self.recipe.checkpoints.every, parts.total_steps)
         self.saved_step = self.progress.step if parts.resumed else -1
+        self.not_saved = ""  # why, as long as that is so
+        self.loss = math.inf  # of the newest evaluation
+        reporter.pace = Pace(self.evaluate_every, self.save_every)
+        if parts.resumed:
+            newest = itertools.islice(events_backwards(rundir.events_path), _PACE_EVENTS)
+            reporter.pace.feed(reversed(list(newest)))
         self.prompts = {
             prompt: prompt_ids(parts.tokenizer, prompt) for prompt in self.recipe.evaluation.prompts
         }
@@ -77,6 +89,7 @@ class Milestones(Together):
         self.reporter.show(eval_loss=figures["eval_loss"])
         self.progress.evaluated_step = self.progress.step
         lowest, loss = self.progress.best_loss, figures["eval_loss"]
+        self.loss = loss
         if self.progress.step == 0 or not math.isfinite(loss):
             return False
         if lowest is not None and loss >= lowest:
@@ -99,7 +112,7 @@ class Milestones(Together):
 
     def save(self, *, again: bool = False) -> None:
         """Saves a checkpoint, unless this step already has one and there is nothing to add to it (`again`).
-        A full disk is reported; training goes on."""
+        A full disk is reported, once for as long as it is; training goes on."""
         if (self.saved_step == self.progress.step and not again) or not self.ranks.leads:
             return
         begun = time.monotonic()
@@ -117,8 +130,12 @@ class Milestones(Together):
                     keep=self.recipe.checkpoints.keep,
                 )
         except checkpoint.NotSaved as error:
-            self.reporter.notice(f"the checkpoint could not be saved: {error}", "free disk space")
+            if str(error) != self.not_saved:
+                self.not_saved, step = str(error), self.progress.step
+                message = f"the checkpoint of step {step} could not be saved: {error}"
+                self.reporter.emit("notice", level="warning", message=message, hint=FREE_DISK, step=step)
             return
+        self.not_saved = ""
         self.saved_step = self.progress.step
         self.reporter.emit(
             "checkpoint",
@@ -130,11 +147,18 @@ class Milestones(Together):
         )
 
     def sample(self) -> None:
-        """Answers the recipe's prompts, so that a person sees it learn. Lack of memory costs an answer only."""
+        """Answers the recipe's prompts, so that a person sees it learn."""
+        self._answer()
+        self.parts.shards.serve()
+
+    def _answer(self) -> None:
+        """Where this is the first process. Lack of memory costs an answer only."""
         parts = self.parts
         if not self.ranks.leads:
             return
-        for prompt, ids in self.prompts.items():
+        for number, (prompt, ids) in enumerate(self.prompts.items()):
+            self.reporter.progress("sample", number, len(self.prompts), "prompts")
+            begun = time.monotonic()
             try:
                 with self.reporter.phase("sample"):
                     reply = answer(
@@ -157,7 +181,10 @@ class Milestones(Together):
                     "lower evaluation.max_new_tokens",
                 )
             else:
-                self.reporter.emit("sample", step=self.progress.step, prompt=prompt, reply=reply)
+                seconds = time.monotonic() - begun
+                self.reporter.emit(
+                    "sample", step=self.progress.step, prompt=prompt, reply=reply, seconds=seconds
+                )
                 continue
             free_memory(parts.device)
 
@@ -167,29 +194,42 @@ class Milestones(Together):
         if not self.ranks.leads:
             return final
         self.adapter_step = self.progress.step
-        best = checkpoint.best(self.rundir.checkpoints)
-        if best and (step := checkpoint.read_progress(best).step) != self.progress.step:
-            lowest = f"the validation loss was lowest at step {step}"
-            if self.recipe.evaluation.early_stopping:
-                checkpoint.load_weights(best, parts.model)
-                self.adapter_step = step
-                self.reporter.notice(f"{lowest}: the adapter is that step's", "", "info")
-            else:
-                self.reporter.notice(f"{lowest}: that adapter is kept as {best.name}", "", "info")
+        self._choose_weights()
         temporary = final.with_name(".adapter-saving")
         setup.remove(temporary)
         try:
-            with self.reporter.phase("save"), checkpoint.writing():
+            with self.reporter.phase("save"), checkpoint.writing(temporary):
                 save_adapter(parts.model, temporary, parts.base_path, setup.pissa_start(self.rundir))
                 parts.tokenizer.save_pretrained(temporary)
                 # A run that says "finished" has its adapter after a power cut too.
                 checkpoint.sync_files(temporary)
         except checkpoint.NotSaved as error:
+            setup.remove(temporary)
             raise ModelError(
                 f"the adapter could not be written: {error}",
-                f"free disk space, then `ftui runs resume {self.rundir.id}`",
+                f"{FREE_DISK}, then `ftui runs resume {self.rundir.id}`",
             ) from None
         setup.remove(final)
         temporary.rename(final)
         setup.remove(setup_data.cache(self.rundir))
         return final
+
+    def _choose_weights(self) -> None:
+        """With early stopping puts the best weights there are into the model; says so where those of another
+        step were better."""
+        lowest = self.progress.best_step
+        if lowest in (0, self.progress.step):
+            return
+        saved = checkpoint.best(self.rundir.checkpoints)
+        kept = checkpoint.read_progress(saved) if saved else checkpoint.Progress()
+        missed = "" if kept.step == lowest else ", whose adapter could not be saved"
+        early = bool(self.recipe.evaluation.early_stopping)
+        if saved is None or kept.best_loss is None or (early and self.loss < kept.best_loss):
+            told = "the adapter is the last step's"
+        elif early:
+            checkpoint.load_weights(saved, self.parts.model)
+            self.adapter_step = kept.step
+            told = f"the adapter is step {kept.step}'s"
+        else:
+            told = f"the adapter of step {kept.step} is kept as {saved.name}"
+        self.reporter.notice(f"the validation loss was lowest at step {lowest}{missed}: {told}", "", "info")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,12 +51,23 @@ def choose_formats(recipe: Recipe, device: Device, parameters: int = 0) -> Forma
 
 
 def load_model(
-    path: Path | str, recipe: Recipe, device: Device, formats: Formats, attention: str | None
+    path: Path | str,
+    recipe: Recipe,
+    device: Device,
+    formats: Formats,
+    attention: str | None,
+    *,
+    on_host: bool = False,
 ) -> PreTrainedModel:
     """The base model on `device`, frozen, quantized as the recipe says, in training mode.
 
-    Raises FtuiError.
+    on_host: leave it on the CPU, to be shared out from there (`shards.py`). Raises FtuiError.
     """
+    home = device.torch
+    if on_host:
+        home = torch.device("cpu")
+        # Started with --use_fsdp, transformers would load the weights in the first process only.
+        os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     trust = recipe.model.trust_remote_code
     options: dict[str, Any] = {
         "dtype": formats.weights,
@@ -71,7 +83,7 @@ def load_model(
             options["quantization_config"] = quantization
         experts = quantization is not None and quantization.load_in_4bit and number_of_experts(config) > 0
         if device.is_cuda:  # experts come in 16 bits and may not fit there as such
-            options["device_map"] = {"": "cpu" if experts else device.torch}
+            options["device_map"] = {"": "cpu" if experts else home}
         model = AutoModelForCausalLM.from_pretrained(path, **options)
     except (OSError, ValueError, ImportError) as error:
         hint = ""
@@ -80,9 +92,9 @@ def load_model(
         raise FtuiError(f"cannot load the model: {one_line(str(error), 200)}", hint, str(path)) from None
     model.requires_grad_(False)
     if experts:
-        quantize_experts(model, recipe.quantization, device.torch)
-        model.to(device.torch)
-        model.hf_device_map = {"": device.torch}  # peft takes a model that is said to be elsewhere apart
+        quantize_experts(model, recipe.quantization, home)
+        model.to(home)
+        model.hf_device_map = {"": home}  # peft takes a model that is said to be elsewhere apart
     if recipe.quantization.bits < 16:
         _quantize_the_rest(model, recipe, formats)
     _keep_differentiable(model)
@@ -179,6 +191,9 @@ def _keep_differentiable(model: nn.Module) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
+_ADAPTER = "lora_"  # in the name of everything that peft puts into a model
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Parameters of a model: all of them, trainable, and kept in 4 or 8 bits."""
@@ -193,9 +208,14 @@ class Counts:
 
 
 def count(model: nn.Module) -> Counts:
-    """Counts what is really there; a 4-bit weight counts as the weights it stands for."""
+    """Counts what is really there; a 4-bit weight counts as the weights it stands for.
+
+    Not the frozen adapter that takes away again what PiSSA starts from: it is no part of the model.
+    """
     parameters = trainable = quantized = 0
-    for parameter in model.parameters():  # a weight tied to another comes once
+    for name, parameter in model.named_parameters():  # a weight tied to another comes once
+        if _ADAPTER in name and not parameter.requires_grad:
+            continue
         state = getattr(parameter, "quant_state", None)
         number = state.shape.numel() if state is not None else parameter.numel()
         parameters += number
@@ -211,12 +231,12 @@ def unquantized(model: PreTrainedModel) -> dict[str, int]:
         id(part) for part in (model.get_input_embeddings(), model.get_output_embeddings()) if part is not None
     }
     left: dict[str, int] = {}
-    for module in model.modules():
-        if id(module) in apart or isinstance(module, nn.Embedding):
+    for name, module in model.named_modules():
+        if id(module) in apart or isinstance(module, nn.Embedding) or _ADAPTER in name:
             continue
-        for name, parameter in module.named_parameters(recurse=False):
+        for parameter in module.parameters(recurse=False):
             quantized = getattr(parameter, "quant_state", None) is not None or parameter.dtype is torch.int8
-            if not quantized and not parameter.requires_grad and parameter.ndim > 1 and "lora" not in name:
+            if not quantized and not parameter.requires_grad and parameter.ndim > 1:
                 left[type(module).__name__] = left.get(type(module).__name__, 0) + parameter.numel()
     return left
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from ftui.core.errors import FtuiError
+from ftui.core.model_names import may_be_on_hub
 from ftui.core.text import one_line
 from ftui.engine.cache import Progress, cache_root, make_once, silent
 from ftui.engine.default_model import ensure_default_model
 
 DEMO = "demo"
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[\w.-]+)?")
 _HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken", "*.py"]
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json", "spiece.model")
 _GGUF_VERSION = 1
@@ -43,11 +43,7 @@ def resolve_model(name: str, revision: str = "", progress: Progress | None = Non
         if path.suffix.lower() != ".gguf":
             raise FtuiError("a model is a folder, a .gguf file, a hub id or `demo`", "give its folder", name)
         return _converted_gguf(path.absolute(), tell)
-    if (
-        name.startswith(("/", "./", "../", "~"))
-        or path.suffix.lower() == ".gguf"
-        or not _HUB_ID.fullmatch(name)
-    ):
+    if not may_be_on_hub(name):
         raise FtuiError("no such model folder or file", "check the path, or give a hub id or `demo`", name)
     return _from_hub(name, revision, tell)
 

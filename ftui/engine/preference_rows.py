@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ftui.core.example import Example
+from ftui.core.loss_weight import refused_weight
 from ftui.core.objectives import needs
 from ftui.engine.encode import NOTHING, Encoded
 
@@ -110,7 +111,12 @@ def labelled(example: Example) -> list[tuple[Example, bool]]:
 
 
 def continued(example: Example, reply: tuple[Message, ...]) -> Example:
-    """The prompt of `example` as context, and `reply` to be learned from."""
+    """The prompt of `example` as context, and `reply` to be learned from.
+
+    Of a loss weight only 0 counts here; one that is not possible stays, for the encoder to refuse.
+    """
+    if refused_weight([*example.messages, *reply]):
+        return Example(messages=(*example.messages, *reply), tools=example.tools)
     context = tuple(
         replace(turn, weight=0) if turn.role == "assistant" else turn for turn in example.messages
     )

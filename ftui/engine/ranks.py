@@ -1,8 +1,9 @@
 """Several processes training one run: who is who, and the few things they tell each other.
 
-Each has the whole model and takes its share of every effective batch. Gradients are summed once an optimizer
-step, so all stay the same; what is decided by circumstances (a stop, memory, a timed number format) is decided
-by all or by the first. With one process everything here does nothing.
+Each has the whole model (of a base that is shared out a part, see `shards.py`) and takes its share of every
+effective batch. Gradients are summed once an optimizer step, so all stay the same; what is decided by
+circumstances (a stop, memory, a timed number format) is decided by all or by the first. With one process
+everything here does nothing.
 
 On GPUs tensors go through nccl, what concerns the host through gloo; without a GPU all of it through gloo.
 """
@@ -100,9 +101,13 @@ class Ranks:
             distributed.destroy_process_group()
 
 
+class LostPeer(Exception):
+    """Another process of the run cannot be reached any more."""
+
+
 def is_lost_peer(error: BaseException) -> bool:
     """Whether an exception says that another process of the run cannot be reached any more."""
-    return isinstance(error, distributed.DistError) or "gloo/transport" in str(error)
+    return isinstance(error, LostPeer | distributed.DistError) or "gloo/transport" in str(error)
 
 
 def is_worker() -> bool:

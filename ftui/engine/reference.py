@@ -13,6 +13,7 @@ import numpy as np
 
 from ftui.engine.device import is_out_of_memory
 from ftui.engine.pack import by_capacity, collate
+from ftui.engine.shards import Shards
 from ftui.engine.validation import evaluating
 
 if TYPE_CHECKING:
@@ -33,12 +34,18 @@ class Scorer:
     """Log-probabilities of replies without gradients, in evaluation mode."""
 
     def __init__(
-        self, model: PreTrainedModel, layout: Layout, replies: ReplyFunction, autocast: Callable[[], Any]
+        self,
+        model: PreTrainedModel,
+        layout: Layout,
+        replies: ReplyFunction,
+        autocast: Callable[[], Any],
+        shards: Shards | None = None,
     ) -> None:
         self._model = model
         self._layout = layout
         self._replies = replies
         self._autocast = autocast
+        self._shards = shards or Shards()
 
     def score(self, rows: Rows, pieces: Iterator[Sequence[int]]) -> Iterator[torch.Tensor]:
         """[D] for each piece of document numbers, on the device; what is run at once is a piece."""
@@ -49,6 +56,10 @@ class Scorer:
                 )
                 with self._autocast():
                     yield self._replies(self._model, batch, self._layout.arguments(batch)).logps
+
+    def finish(self) -> None:
+        """To be called when this process has scored its share, for the others to score theirs."""
+        self._shards.serve()
 
 
 def reference_logps(
@@ -83,6 +94,7 @@ def reference_logps(
             else:
                 break
             capacity //= 2
+    scorer.finish()
     ranks.wait()
     result = np.zeros(len(rows), np.float32)
     for number, share in enumerate(shares, start=1):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import shlex
 import shutil
 import tempfile
 from collections import Counter
@@ -24,6 +25,7 @@ from ftui.core.errors import FtuiError
 from ftui.core.objectives import PREFERENCE
 from ftui.data.grouped_split import GroupedSplit
 from ftui.data.training import Skipped, read_examples
+from ftui.engine.encode import OVERLONG
 from ftui.engine.preference_rows import unsuited
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 _BATCH = 256
 _INDEX = "index.npz"
+_REASONS = 50  # told apart; a reason may quote the row
 # Written last: where it is, the rows are, in this version's format. A run that an older ftui began encodes anew.
 TALLY = "tally-2.json"
 
@@ -126,14 +129,25 @@ class RowWriter:
 
 @dataclass
 class Tally:
-    """What became of the rows: `dropped` by reason, and how many were cut short."""
+    """What became of the rows: `dropped` by reason, the first row of each, and how many were cut short.
+
+    alike: how many rows there are when all are nearly the same, so that none could be held back; else 0.
+    """
 
     dropped: Counter[str] = field(default_factory=Counter)
+    first_dropped: dict[str, int] = field(default_factory=dict)
     truncated: int = 0
     warnings: Counter[str] = field(default_factory=Counter)
+    alike: int = 0
+
+    def drop(self, number: int, reason: str) -> None:
+        if reason not in self.dropped and len(self.dropped) >= _REASONS:
+            reason = "other reasons"
+        self.dropped[reason] += 1
+        self.first_dropped.setdefault(reason, number)
 
     def to_dict(self) -> dict[str, object]:
-        return {"dropped": dict(self.dropped), "truncated": self.truncated, "warnings": dict(self.warnings)}
+        return {**vars(self), "dropped": dict(self.dropped), "warnings": dict(self.warnings)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +194,31 @@ def prepare(
                 "training.objective",
             )
         why = f": {reasons[0][0]} ({reasons[0][1]} rows)" if reasons else ": the dataset has no rows"
-        raise FtuiError(
-            f"nothing to train on{why}", "`ftui data check` lists what is wrong with it", str(train)
-        )
+        first = prepared.tally.get("first_dropped", {}).get(reasons[0][0], 1) if reasons else 1
+        hint = _remedy(recipe, train, reasons[0][0], first) if reasons else "name another file in data.train"
+        raise FtuiError(f"nothing to train on{why}", hint, str(train))
     return prepared
+
+
+def _remedy(recipe: Recipe, train: Path, reason: str, row: int) -> str:
+    """What to do about rows left out for `reason`, of which `row` is the first."""
+    file = shlex.quote(str(train))
+    if reason in ("rejected", "not accepted", "deleted"):
+        return f"`ftui data show {file} --row {row}` is one: decide anew, or change data.only"
+    if reason == OVERLONG:
+        return 'raise data.max_length, or set data.overlong to "truncate"'
+    if reason in ("broken", "unknown shape", "empty"):
+        return f"`ftui data check {file}` lists them"
+    options = {
+        "--train-on": (recipe.data.train_on, "assistant"),
+        "--objective": (recipe.training.objective, "sft"),
+        "--chat-template": (recipe.model.chat_template, ""),
+    }
+    rest = "".join(
+        f" {name} {shlex.quote(value)}" for name, (value, usual) in options.items() if value != usual
+    )
+    command = f"ftui data xray {file} --row {row} --model {shlex.quote(recipe.model.base)}{rest}"
+    return f"`{command}` shows the first of them"
 
 
 def _encode_all(
@@ -195,10 +230,12 @@ def _encode_all(
     train: Path,
     validation: Path | None,
     tell: Callable[[int], None],
+    split: GroupedSplit | None = None,
 ) -> Tally:
     tally = Tally()
-    share = recipe.data.validation if isinstance(recipe.data.validation, int | float) else 0
-    split = GroupedSplit(share, recipe.data.seed)
+    if split is None:
+        share = recipe.data.validation if isinstance(recipe.data.validation, int | float) else 0
+        split = GroupedSplit(share, recipe.data.seed)
     writers = {False: RowWriter(cache / "train"), True: RowWriter(cache / "validation")}
     sources = [(train, False)] + ([(validation, True)] if validation else [])
     done = 0
@@ -209,21 +246,32 @@ def _encode_all(
             for numbered in batched(examples, _BATCH):
                 encoded = units(encoder, [example for _, example in numbered])
                 for (number, example), row in zip(numbered, encoded, strict=True):
-                    side = "validation" if held_back else split.side(example)
+                    used = not all(unit.dropped for unit in row)
+                    side = "validation" if held_back else split.side(example, used=used)
                     if side == "between":
-                        tally.dropped["nearly the same as rows on both sides of the split"] += 1
+                        tally.drop(number, "nearly the same as rows on both sides of the split")
                     else:
                         for unit in row:
                             _keep(writers[side == "validation"], number, unit, encoder, tally)
                 done += len(numbered)
                 tell(done)
-            tally.dropped.update(row.reason for row in skipped)
+            for left_out in skipped:
+                tally.drop(left_out.row, left_out.reason)
+        mended = split.mended()
         for writer in writers.values():
-            writer.finish()
+            if mended is None:
+                writer.finish()
+            else:
+                writer.discard()
     except BaseException:
         for writer in writers.values():
             writer.discard()
         raise
+    if mended is not None:
+        return _encode_all(
+            cache, recipe, encoder, units, train=train, validation=validation, tell=tell, split=mended
+        )
+    tally.alike = split.alike
     return tally
 
 
@@ -231,7 +279,7 @@ def _keep(writer: RowWriter, number: int, unit: Unit, encoder: Encoder, tally: T
     for row in unit.documents:
         tally.warnings.update(row.warnings)
     if unit.dropped:
-        tally.dropped[unit.dropped] += 1
+        tally.drop(number, unit.dropped)
         return
     tally.truncated += any(row.truncated for row in unit.documents)
     if len(unit.documents) > 1:

@@ -13,7 +13,7 @@ import torch
 
 from ftui.core.errors import FtuiError
 from ftui.core.objectives import REFERENCED, packs
-from ftui.engine import checkpoint
+from ftui.engine import checkpoint, shards
 from ftui.engine.adapter import attach, trainable
 from ftui.engine.checkpoint import Progress
 from ftui.engine.device import DTYPES, Device
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from ftui.engine.objectives import Objective
     from ftui.engine.ranks import Ranks
     from ftui.engine.rows import Prepared
+    from ftui.engine.shards import Shards
     from ftui.engine.telemetry import Control, Reporter
     from ftui.runs.rundir import RunDir
 
@@ -77,6 +78,7 @@ class Parts:
     objective: Objective
     scorer: Scorer
     ranks: Ranks
+    shards: Shards
     autocast: Callable[[], Any]
     noise: EmbeddingNoise
     rows: Prepared
@@ -98,13 +100,14 @@ def refuse(recipe: Recipe, device: Device) -> None:
             "set quantization.bits = 16",
             "adapter.method",
         )
-    for name in ("FSDP", "DEEPSPEED"):
-        if os.environ.get(f"ACCELERATE_USE_{name}", "").lower() in ("1", "true"):
-            raise FtuiError(
-                f"{name} would split the model over processes; here each holds all of it",
-                "use torchrun, or accelerate without it",
-                "launch.processes",
-            )
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() in ("1", "true"):
+        raise FtuiError(
+            "DeepSpeed would split the model over processes in its own way",
+            "use accelerate with --use_fsdp, or without either",
+            "launch.processes",
+        )
+    if shards.wanted():
+        shards.refuse(recipe)
     if device.is_cuda and recipe.launch.processes > (gpus := torch.cuda.device_count()):
         raise FtuiError(
             f"{recipe.launch.processes} processes need a GPU each, and there are {gpus}",
@@ -156,15 +159,19 @@ def prepare(
     control.check()
     reporter.progress("load", note=str(base_path))
     with reporter.phase("load"):
-        base = load_model(base_path, recipe, device, formats, load_with(tried[0]))
+        shared = shards.wanted() and ranks.count > 1
+        base = load_model(base_path, recipe, device, formats, load_with(tried[0]), on_host=shared)
         refuse_unknown_tokens(rows, tokenizer, base)
+        kept = shards.share_out(base, ranks, device.torch) if shared else shards.Shards()
         layout = choose_layout(base, tried, autocast, packing=packed)
+        kept.serve()
         progress.attention = layout.attention
         with ranks.first():
             model = attach(base, recipe, pissa_start(rundir))
         loss = choose_loss(base, layout, autocast)
+        kept.serve()
     control.check()
-    scorer = Scorer(base, layout, choose_replies(loss), autocast)
+    scorer = Scorer(base, layout, choose_replies(loss), autocast, kept)
     if recipe.training.objective in REFERENCED:
         capacity = GPU_TOKENS if device.is_cuda else CPU_TOKENS
         load_reference(rundir, recipe, rows, scorer, ranks, reporter, control, capacity=capacity)
@@ -202,6 +209,8 @@ def prepare(
         checkpoint.load_optimizer(resume_from, optimizer, scaler)
 
     tell_model(reporter, recipe, model, base, formats, layout, progress)
+    if shared:
+        reporter.notice(kept.words(), "", "info")
     reporter.emit(
         "plan",
         steps=total,
@@ -222,6 +231,7 @@ def prepare(
         objective=objective,
         scorer=scorer,
         ranks=ranks,
+        shards=kept,
         autocast=autocast,
         noise=EmbeddingNoise(base, recipe.training.neftune_alpha),
         rows=rows,

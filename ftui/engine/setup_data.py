@@ -6,6 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ftui.core.errors import FtuiError
 from ftui.core.objectives import counted_turns
 from ftui.core.text import one_line
@@ -15,7 +17,7 @@ from ftui.engine.encode import Encoder
 from ftui.engine.model import fingerprint
 from ftui.engine.objectives import stride, units_for
 from ftui.engine.reference import Scorer, reference_logps
-from ftui.engine.rows import TALLY, Prepared, prepare
+from ftui.engine.rows import TALLY, Prepared, Rows, prepare
 from ftui.engine.tokenizer import stop_ids
 
 if TYPE_CHECKING:
@@ -66,18 +68,32 @@ def load_rows(
         validation=Path(validation) if validation else None,
         tell=tell,
     )
-    each = stride(recipe.training.objective)
+    pieces = len(rows.train) // stride(recipe.training.objective)
     reporter.emit(
         "data",
-        train_rows=len(rows.train) // each,
-        eval_rows=len(rows.validation) // each,
+        train_rows=_rows(rows.train, recipe),
+        eval_rows=_rows(rows.validation, recipe),
+        train_pieces=pieces,
         train_tokens=int(rows.train.lengths.sum()),
         trained_tokens=int(rows.train.trained.sum()),
         **rows.tally,
     )
     if recipe.data.validation and not len(rows.validation):
-        reporter.notice("no row was held back for validation", "raise data.validation, or give a file")
+        alike = rows.tally.get("alike", 0)
+        reporter.notice(
+            f"these {alike} rows are nearly the same row: none can be held back for validation"
+            if alike > 1
+            else "no row was held back for validation",
+            "give a file in data.validation" if alike else "raise data.validation, or give a file",
+        )
     return rows
+
+
+def _rows(side: Rows, recipe: Recipe) -> int:
+    """How many rows of the dataset are on `side`: raw text is cut into pieces, a labelled pair is two."""
+    if recipe.training.objective == "pretrain":
+        return len(np.unique(side.numbers))
+    return len(side) // stride(recipe.training.objective)
 
 
 def record_base(rundir: RunDir, tokenizer: PreTrainedTokenizerBase, base_path: Path) -> None:

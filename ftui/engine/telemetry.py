@@ -8,6 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from ftui.core.eta import Pace
 from ftui.core.text import one_line
 
 if TYPE_CHECKING:
@@ -82,9 +83,11 @@ class Reporter:
         self._beat_due = 0.0
         self._active = time.monotonic()
         self.status: dict[str, Any] = {}
+        self.pace = Pace()
 
     def emit(self, kind: str, **fields: Any) -> None:
         self._writer.emit(kind, **fields)
+        self.pace.feed([{"type": kind, **fields}])
         self._active = time.monotonic()
         self._beat_due = self._active + _HEARTBEAT_SECONDS
         if kind in ("step", "eval"):
@@ -175,6 +178,7 @@ class Silent(Reporter):
     def __init__(self) -> None:
         self.status = {}
         self.trackers = []
+        self.pace = Pace()
 
     def emit(self, kind: str, **fields: Any) -> None:
         pass

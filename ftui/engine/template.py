@@ -37,24 +37,6 @@ _MARKERS = re.compile(r"\{%-?\s*generation\s*-?%\}")
 # Two stand-ins that share no beginning and no end, with nothing a template could strip or split on.
 _STAND_INS = ("\ue000Qx7\ue001", "\ue002zW4\ue003")
 
-BUILT_IN = {
-    "chatml": (
-        "{% for message in messages %}"
-        "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
-        "{% endfor %}"
-        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-    ),
-    "plain": (
-        "{% for message in messages %}"
-        "{% if message['role'] == 'assistant' %}"
-        "{{ '### Response:\n' + message['content'] + eos_token + '\n\n' }}"
-        "{% elif message['role'] == 'user' %}{{ '### Instruction:\n' + message['content'] + '\n\n' }}"
-        "{% else %}{{ message['content'] + '\n\n' }}{% endif %}"
-        "{% endfor %}"
-        "{% if add_generation_prompt %}{{ '### Response:\n' }}{% endif %}"
-    ),
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -87,6 +69,7 @@ class ChatTemplate:
         self._closers = tuple(closers)
         self._style: Style | None = None
         self._tool_style: Style | None = None
+        self._next: dict[bool, str] = {}
 
     def turns(
         self, messages: Sequence[Message], tools: str
@@ -136,6 +119,23 @@ class ChatTemplate:
             raise Unrenderable(f"the chat template rewrites turn {n + 1}, which cannot be located")
         return Span(*place, n)
 
+    def next_turn(self, *, calls: bool) -> str:
+        """The end-of-turn token with which the turn after a reply, or after its tool calls, begins; "" if none.
+
+        Some templates (GLM) close a reply by nothing else.
+        """
+        if calls not in self._next:
+            turns = self._find_style(tools=calls).sample(*_STAND_INS, tools=calls)
+            turns = turns[:3] if calls else [*turns, turns[0]]
+            try:
+                closed, whole = self.render(turns[:-1], None), self.render(turns, None)
+            except Unrenderable:
+                closed, whole = "", ""
+            more = whole.removeprefix(closed) if closed else ""
+            begins = (closer for closer in self._closers if closer and more.startswith(closer))
+            self._next[calls] = next(begins, "") if more != whole else ""
+        return self._next[calls]
+
     def _render(
         self, turns: Sequence[Turn], tools: list[dict[str, Any]] | None, **options: Any
     ) -> tuple[str, list[tuple[int, int]]]:
@@ -176,6 +176,7 @@ class ChatTemplate:
             if end is None and start is not None:
                 end = content[1] if content else self._closed_before_next(text, turns, tools, n, start)
         if start is None or end is None or not after <= start < end:
+            _shown(text, Span(0, len(text), n), turns)  # says why, where the turn is not in the text at all
             raise Unrenderable(f"the chat template rewrites turn {n + 1}, which cannot be located")
         return Span(start, end, n)
 
@@ -270,4 +271,4 @@ def _with_content(turn: Turn, text: str) -> Turn:
     return {**turn, "content": [{"type": "text", "text": text}] if parts else text}
 
 
-__all__ = ["BUILT_IN", "ChatTemplate", "Span", "Unrenderable"]
+__all__ = ["ChatTemplate", "Span", "Unrenderable"]

@@ -43,8 +43,8 @@ class Together:
         self.parameters = list(trainable(parts.model).values())
 
     def together(self, work: Callable[[], T]) -> T:
-        """`work()`, in which no process talks to another. Raises StopRequested or OutOfMemory in all of them
-        when one has to stop or has no memory left."""
+        """`work()`, in which no process talks to another but for its parts of the base, if that is shared out.
+        Raises StopRequested or OutOfMemory in all of them when one has to stop or has no memory left."""
         result: list[T] = []
         stop, scarce = None, False
         try:
@@ -56,6 +56,7 @@ class Together:
                 raise
             scarce = True
         # Outside the handler, where the exception no longer holds the tensors of the failed attempt.
+        self.parts.shards.serve()
         stopping, short = self.ranks.any(stop is not None, scarce)
         if stopping:
             raise stop or StopRequested("stop requested")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from transformers import AutoTokenizer
 
+from ftui.core.chat_templates import BUILT_IN
 from ftui.core.errors import FtuiError
 from ftui.core.text import one_line
-from ftui.engine.template import BUILT_IN
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -4,12 +4,13 @@ The run directory says what to do (`recipe.toml`, `manifest.json`) and is told h
 `checkpoints/`, `adapter/`). Exit codes: 0 finished, 10 stopped on request with a checkpoint, 3 failed.
 
 Read on in `setup.py` for how a recipe becomes a model and data, in `loop.py` for the steps, in `objectives.py` for
-what is learned in them, in `ranks.py` and `workers.py` for several processes.
+what is learned in them, in `ranks.py`, `workers.py` and `shards.py` for several processes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import traceback
@@ -26,9 +27,16 @@ from ftui.engine.ranks import Ranks, is_lost_peer, is_worker
 from ftui.engine.telemetry import Control, Reporter, Silent, StopRequested
 from ftui.engine.trackers import open_trackers
 from ftui.engine.workers import gather
-from ftui.runs.rundir import EXIT_FAILED, EXIT_FINISHED, EXIT_STOPPED, EventWriter, RunDir
-
-_RESUME = "`ftui runs resume {}` goes on from here"
+from ftui.runs.rundir import (
+    EXIT_FAILED,
+    EXIT_FINISHED,
+    EXIT_STOPPED,
+    FREE_DISK,
+    EventWriter,
+    RunDir,
+    checkpoint_step,
+    resuming,
+)
 
 
 def run(rundir: RunDir, reporter: Reporter, control: Control) -> int:
@@ -45,8 +53,11 @@ def run(rundir: RunDir, reporter: Reporter, control: Control) -> int:
         told = {"message": message, "hint": hint, "adapter": adapter, "adapter_step": made}
         reporter.emit("end", outcome=outcome, step=step, **told)
 
+    def again() -> str:
+        return resuming(rundir.id, checkpoint_step(rundir))
+
     def give_up(reason: str) -> None:
-        end("failed", reason, _RESUME.format(rundir.id))
+        end("failed", reason, again())
         os._exit(EXIT_FAILED)
 
     try:
@@ -63,7 +74,7 @@ def run(rundir: RunDir, reporter: Reporter, control: Control) -> int:
             agreed = True
     except StopRequested as stop:
         agreed = training is not None
-        end("stopped", stop.reason, _RESUME.format(rundir.id))
+        end("stopped", stop.reason, again())
         return EXIT_STOPPED
     except FtuiError as error:
         where = f"{error.where}: " if error.where else ""
@@ -72,9 +83,11 @@ def run(rundir: RunDir, reporter: Reporter, control: Control) -> int:
         return EXIT_FAILED
     except Exception as error:  # noqa: BLE001 - the last line of defence: the run must say why it ended
         if workers and (lost := workers.lost()):
-            end("failed", lost, _RESUME.format(rundir.id))
+            end("failed", lost, again())
         elif is_lost_peer(error):
-            end("failed", "another process of the run has ended", _RESUME.format(rundir.id))
+            end("failed", "another process of the run has ended", again())
+        elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            end("failed", "the disk is full", f"{FREE_DISK}, then {again()}")
         else:
             traceback.print_exc()
             end("failed", one_line(f"{type(error).__name__}: {error}", 300), "the traceback is in out.log")

@@ -104,8 +104,7 @@ def gather(rundir: RunDir, processes: int, give_up: Callable[[str], None]) -> tu
     """
     ranks = from_environment()
     if ranks is not None:
-        if not ranks.leads:
-            _die_with_parent()
+        _die_with_parent(leads=ranks.leads)
         join(ranks)
         return ranks, None
     if processes == 1:
@@ -117,13 +116,15 @@ def gather(rundir: RunDir, processes: int, give_up: Callable[[str], None]) -> tu
     return ranks, workers
 
 
-def _die_with_parent() -> None:
-    """Asks the kernel to end this process when the one that started it is gone, however it went."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)  # the first process decides when to stop
+def _die_with_parent(*, leads: bool) -> None:
+    """Asks the kernel to end this process when the one that started it is gone, however it went.
+
+    A launcher such as torchrun gives its processes sessions of their own: nothing else would end them with it.
+    """
+    if not leads:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)  # the first process decides when to stop
     parent = os.environ.get(_PARENT)
-    if parent is None:
-        return
     ctypes.CDLL(None).prctl(_DIES_WITH_PARENT, signal.SIGKILL)
-    if os.getppid() != int(parent):
+    if parent is not None and os.getppid() != int(parent):
         os._exit(EXIT_STOPPED)

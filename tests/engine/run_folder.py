@@ -88,13 +88,24 @@ def losses(run: RunDir) -> dict[int, float]:
     return {event["step"]: event["loss"] for event in events(run, "step")}
 
 
+def adapter_change(run: RunDir, other: RunDir) -> float:
+    """How far the adapter of `run` is from that of `other`, relative to its size."""
+    import torch
+    from safetensors.torch import load_file
+
+    one, two = (load_file(each.adapter / "adapter_model.safetensors") for each in (run, other))
+    assert one.keys() == two.keys()
+    differences = torch.cat([(one[name] - two[name]).flatten() for name in two])
+    return float(differences.norm() / torch.cat([weight.flatten() for weight in two.values()]).norm())
+
+
 def wait_for(
-    condition: Callable[[], Any], process: subprocess.Popen[bytes], run: RunDir, seconds: float = 120
+    condition: Callable[[], Any], process: subprocess.Popen[bytes], run: RunDir, seconds: float = 300
 ) -> None:
     until(condition, run, lambda: process.poll() is None, seconds)
 
 
-def until(condition: Callable[[], Any], run: RunDir, lives: Callable[[], bool], seconds: float = 120) -> None:
+def until(condition: Callable[[], Any], run: RunDir, lives: Callable[[], bool], seconds: float = 300) -> None:
     """Waits for `condition` while the trainer lives; otherwise what it had to say."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 
 import pytest
 import torch
@@ -55,6 +57,22 @@ def test_a_whole_model_comes_back_bit_for_bit(family, tmp_path):
     checkpoint.load_weights(tmp_path / "saved", fresh)
     for (name, one), (_, other) in zip(trained.named_parameters(), fresh.named_parameters(), strict=True):
         assert torch.equal(one, other), name
+
+
+def test_a_full_disk_is_said_to_be_full_where_torch_does_not(tmp_path, monkeypatch):
+    def refused(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def save():
+        with checkpoint.writing(tmp_path):
+            torch.save(torch.zeros(1000), "/dev/full")
+
+    with pytest.raises(checkpoint.NotSaved, match="inline_container"):  # there is room again by now
+        save()
+    monkeypatch.setattr(os, "fsync", refused)
+    with pytest.raises(checkpoint.NotSaved, match="the disk is full"):
+        save()
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_newest_is_known_by_its_number_not_its_name(tmp_path):

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from ftui.core.errors import FtuiError
 from ftui.core.example import Example, Message
+from ftui.core.shapes import to_example
 from ftui.engine.encode import NOTHING, OVERLONG, Encoder, encode
+from ftui.engine.xray import parse_example, token_view
 from tests.tiny import CHATML, make_tiny_tokenizer
 
 TOKENIZER = make_tiny_tokenizer()
@@ -100,8 +102,22 @@ def test_a_turn_of_weight_zero_is_context_and_other_weights_count():
 
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf"), 1e-9, 1e9])
 def test_a_loss_weight_that_cannot_be_is_refused_by_name(weight):
-    refused = encode(chat(user("a"), assistant("b", weight=weight)), TOKENIZER)
-    assert refused.dropped.startswith("turn 2 has a loss weight of")
+    for train_on in ("assistant", "last", "all"):
+        refused = encode(chat(user("a"), assistant("b", weight=weight)), TOKENIZER, train_on=train_on)
+        assert refused.dropped.startswith("turn 2 has a loss weight of")
+
+
+@pytest.mark.parametrize("said", ["high", "", [], "nan", "-1", True, "0"])
+def test_a_loss_weight_as_a_dataset_has_it_counts_or_refuses_the_row_and_is_never_forgotten(said):
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "weight": said}]
+    example = to_example({"messages": turns})
+    shown = token_view(parse_example(json.loads(json.dumps(example.to_dict()))), Encoder(TOKENIZER))
+    if said is True:
+        assert shown["trained"]
+    elif said == "0":
+        assert shown["dropped"] == NOTHING
+    else:
+        assert shown["dropped"].startswith("turn 2 has a loss weight of")
 
 
 def test_context_that_the_template_leaves_out_is_said():

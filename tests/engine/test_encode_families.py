@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,7 +108,7 @@ def encoder_for(family):
 
 
 def theirs(family, example, tokenizer):
-    """What TRL trains: (the whole text, the trained pieces)."""
+    """What TRL trains: (ids, whether each is trained), without the headers and the white space after the end."""
     result = tokenizer.apply_chat_template(
         conversation(example.messages, Style()),
         tools=tool_schemas(example.tools),
@@ -114,64 +116,126 @@ def theirs(family, example, tokenizer):
         return_dict=True,
         return_assistant_tokens_mask=True,
     )
-    return tokenizer.decode(result["input_ids"]), pieces(
-        result["input_ids"], result["assistant_masks"], tokenizer
-    )
+    ids, mask = result["input_ids"], [bool(on) for on in result["assistant_masks"]]
+    for first, last in runs(mask):
+        for end in range(first, last):
+            if tokenizer.decode(ids[first : end + 1]) == HEADERS.get(family):
+                mask[first : end + 1] = [False] * (end + 1 - first)
+        for at in reversed(range(first, last)):
+            if tokenizer.decode([ids[at]]).strip("\n"):
+                break
+            mask[at] = False
+    return ids, mask
+
+
+def runs(mask):
+    """[first, last) of every stretch of trained tokens."""
+    edges = [n for n, (a, b) in enumerate(itertools.pairwise([False, *mask, False])) if a != b]
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def pieces(ids, mask, tokenizer):
-    found, run = [], []
-    for id_, on in [*zip(ids, mask, strict=True), (0, 0)]:
-        if on:
-            run.append(id_)
-        elif run:
-            found.append(tokenizer.decode(run))
-            run = []
-    return found
+    return [tokenizer.decode(ids[first:last]) for first, last in runs(mask)]
 
 
-@pytest.mark.parametrize("shape", ["single", "multi", "system"])
+# Where ours differ from TRL's on purpose: why, and what ours are then: the trained pieces, or the refusal.
+_THOUGHTS = (
+    "the model's own template leaves empty thoughts out of earlier turns, so no history at inference has them; "
+    "TRL keeps them there. The last turn has them in both"
+)
+_REFUSED = (
+    "the template does not write tool calls: TRL trains the end of an empty turn in their place, so the model "
+    "would learn to say nothing where it should call",
+    "the chat template leaves out tool calls",
+)
+_CALL = '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>find\n```json\n{"q": "tent"}\n```<｜tool▁call▁end｜>'
+DIFFERENT = {
+    ("qwen3", "multi"): (_THOUGHTS, ["hi there<|im_end|>", "<think>\n\n</think>\n\nbye<|im_end|>"]),
+    ("qwen3", "tools"): (
+        _THOUGHTS,
+        [
+            '<tool_call>\n{"name": "find", "arguments": {"q": "tent"}}\n</tool_call><|im_end|>',
+            "<think>\n\n</think>\n\nfound it<|im_end|>",
+        ],
+    ),
+    ("qwen3_5_think", "multi"): (_THOUGHTS, ["hi there<|im_end|>", "\n</think>\n\nbye<|im_end|>"]),
+    ("qwen3_5_nothink", "multi"): (_THOUGHTS, ["hi there<|im_end|>", "bye<|im_end|>"]),
+    ("qwen3_6", "multi"): (_THOUGHTS, ["hi there<|im_end|>", "\n</think>\n\nbye<|im_end|>"]),
+    ("deepseekv3", "tools"): (
+        "after a tool's output the generation prompt ends with <｜tool▁outputs▁end｜>: the model never writes it",
+        [f"{_CALL}<｜tool▁calls▁end｜><｜end▁of▁sentence｜>", "found it<｜end▁of▁sentence｜>"],
+    ),
+    ("deepseek_r1_distill", "tools"): (
+        "the template writes a call only where the content is none, which TRL does not make it: it drops the call "
+        "and trains an empty turn. Ours is the call as the template writes it, and a warning that it stays open",
+        [_CALL, "found it<｜end▁of▁sentence｜>"],
+    ),
+    ("lfm2", "tools"): _REFUSED,
+    ("llama3", "tools"): _REFUSED,
+    ("phi3", "tools"): _REFUSED,
+    ("phi3_5", "tools"): _REFUSED,
+}
+
+
+@pytest.mark.parametrize("shape", CONVERSATIONS)
 @pytest.mark.parametrize("family", TEXT_FAMILIES)
-def test_the_trained_tokens_are_trls_but_for_the_prompts_header_and_space_after_the_end(family, shape):
+def test_the_tokens_and_which_are_trained_are_trls_but_for_the_differences_listed(family, shape):
     encoder = encoder_for(family)
-    try:
-        text, expected = theirs(family, CONVERSATIONS[shape], encoder.tokenizer)
-    except Exception as refusal:  # noqa: BLE001 - templates raise anything; then so must ours
-        reason = str(refusal)[:40]
-    else:
-        reason = ""
     encoded = encoder.encode(CONVERSATIONS[shape])
-    if reason:
-        assert reason in encoded.dropped
+    try:
+        expected = theirs(family, CONVERSATIONS[shape], encoder.tokenizer)
+    except Exception as error:  # noqa: BLE001 - templates raise anything; then so must ours
+        expected, refusal = None, str(error)[:40]
+    if expected is None:
+        assert refusal in encoded.dropped
+        assert (family, shape) not in DIFFERENT
         return
-    assert not encoded.dropped
-    assert encoded.closed
-    ours = pieces(encoded.ids, encoded.trained, encoder.tokenizer)
-    header = HEADERS.get(family, "")
-    if (
-        family == "glm4moe"
-    ):  # the next role's token ends a turn; at the end there is none, TRL writes one, we an eos
-        expected[-1] = expected[-1].removesuffix("<|user|>") + "<|endoftext|>"
-    elif encoder.tokenizer.decode(encoded.ids) != text:
-        # TRL's template keeps thinking in earlier turns, where the model's own leaves it out: there is no such
-        # history at inference. The last turn is the same in both.
-        ours, expected = ours[-1:], expected[-1:]
-    expected = [piece.removeprefix(header).rstrip("\n") for piece in expected]
-    assert ours == expected
+    same = not encoded.dropped and (encoded.ids, encoded.trained) == expected
+    ours = encoded.dropped or pieces(encoded.ids, encoded.trained, encoder.tokenizer)
+    if (family, shape) in DIFFERENT:
+        why, wanted = DIFFERENT[family, shape]
+        assert not same, f"no longer different, take it off the list: {why}"
+        assert ours == wanted
+    else:
+        assert ours == pieces(*expected, encoder.tokenizer)
+        assert same
+    assert encoded.closed != bool(encoded.dropped)
 
 
-@pytest.mark.parametrize("family", TEXT_FAMILIES)
-def test_tool_calls_are_trained_or_the_row_is_refused(family):
-    encoded = encoder_for(family).encode(CONVERSATIONS["tools"])
-    if encoded.dropped:
-        assert "chat template" in encoded.dropped
-        return
-    tokenizer = encoder_for(family).tokenizer
-    call, answer = pieces(encoded.ids, encoded.trained, tokenizer)
-    assert "find" in call
-    assert "tent" in call
-    assert '["tent"]' not in call
-    assert "found it" in answer
+def test_every_difference_listed_is_of_a_family_that_is_compared():
+    assert {(family, shape) for family in TEXT_FAMILIES for shape in CONVERSATIONS} >= set(DIFFERENT)
+
+
+def test_a_call_that_the_template_leaves_open_is_said():
+    for family in TEXT_FAMILIES:
+        encoded = encoder_for(family).encode(CONVERSATIONS["tools"])
+        left_open = [warning for warning in encoded.warnings if "leaves a reply open" in warning]
+        assert bool(left_open) == (family == "deepseek_r1_distill"), family
+
+
+def test_tool_outputs_end_in_the_prompt_so_they_are_not_the_models_to_write():
+    template = encoder_for("deepseekv3").template
+    turns, tools = template.turns(CONVERSATIONS["tools"].messages, TOOLS)
+    assert template.render(turns[:-1], tools, prompt=True).endswith("<｜tool▁outputs▁end｜>")
+
+
+@pytest.mark.parametrize("family", HEADERS)
+def test_a_header_left_out_is_in_the_generation_prompt(family):
+    template = encoder_for(family).template
+    turns, _ = template.turns([USER], "")
+    assert HEADERS[family] in template.render(turns, None, prompt=True).split(USER.content)[-1]
+
+
+@pytest.mark.parametrize(("last", "closing"), [(1, "<|observation|>"), (3, "<|user|>")])
+def test_a_reply_that_only_the_next_turn_closes_ends_with_its_first_token(last, closing):
+    encoder = encoder_for("glm4moe")
+    for weight in (None, 0.5):
+        messages = list(CONVERSATIONS["tools"].messages[: last + 1])
+        messages[-1] = replace(messages[-1], weight=weight)
+        encoded = encoder.encode(Example(tuple(messages), tools=TOOLS))
+        assert encoder.tokenizer.convert_ids_to_tokens(encoded.ids[-1]) == closing
+        assert encoded.weights[-1] == (weight or 1)
+        assert not encoded.warnings
 
 
 @pytest.mark.parametrize("family", TAKES_PARTS)

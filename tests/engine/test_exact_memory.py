@@ -24,6 +24,16 @@ OTHERS = {
     "falcon": {**SMALL, "new_decoder_architecture": False, "multi_query": True},
     "mixtral": {**SMALL, "intermediate_size": 256, "num_key_value_heads": 2, "num_local_experts": 4},
 }
+EXPERTS = {
+    "mixtral": {"num_local_experts": 4, "num_experts_per_tok": 2},
+    "qwen3_moe": {
+        "moe_intermediate_size": 192, "num_experts": 32, "num_experts_per_tok": 8, "head_dim": 64,
+    },
+    "qwen2_moe": {
+        "moe_intermediate_size": 352, "shared_expert_intermediate_size": 1408, "num_experts": 20,
+        "num_experts_per_tok": 4,
+    },
+}  # fmt: skip
 GPU = Hardware("cuda", "a GPU", None)
 
 
@@ -52,13 +62,37 @@ def test_it_agrees_with_the_closed_form_where_that_knows_the_architecture(here, 
     assert counted.allocated == pytest.approx(formula.allocated, rel=0.08)
 
 
-def test_experts_are_counted_as_the_closed_form_has_them(here):
-    config = {**LLAMA, "model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2}
-    counted = exact_estimate(recipe(), config, GPU, layers=6)
-    formula = estimate(recipe(), read_geometry(config), GPU)
+@pytest.mark.parametrize("length", [128, 2048])
+@pytest.mark.parametrize("bits", [16, 4])
+@pytest.mark.parametrize("family", EXPERTS)
+def test_experts_are_counted_as_the_closed_form_has_them(here, family, bits, length):
+    config = {**LLAMA, "model_type": family, **EXPERTS[family]}
+    checkpointing = "none" if length == 128 else "all"
+    wanted = recipe(quantization__bits=bits, data__max_length=length, training__checkpointing=checkpointing)
+    counted = exact_estimate(wanted, config, GPU, layers=6)
+    formula = estimate(wanted, read_geometry(config), GPU)
     assert counted.weights == pytest.approx(formula.weights, rel=0.01)
     assert counted.quantized == pytest.approx(formula.quantized, rel=0.01)
-    assert counted.allocated == pytest.approx(formula.allocated, rel=0.25)
+    assert counted.trainable == formula.trainable
+    assert counted.allocated == pytest.approx(formula.allocated, rel=0.1)
+
+
+def test_only_what_adapts_experts_pays_for_their_weights(here):
+    config = {**LLAMA, "model_type": "mixtral", **EXPERTS["mixtral"]}
+    some = recipe(quantization__bits=16, adapter__targets=["q_proj", "v_proj"])
+    everything = recipe(quantization__bits=16)
+    for wanted in (some, everything):
+        formula = estimate(wanted, read_geometry(config), GPU)
+        assert exact_estimate(wanted, config, GPU, layers=6).allocated == pytest.approx(
+            formula.allocated, rel=0.1
+        )
+    assert read_geometry(config).adapts_experts(["w1", "w2", "w3"])
+
+
+def test_a_long_example_costs_no_mask_as_it_costs_none_in_training(here):
+    long = recipe(data__max_length=4096, training__micro_batch=1)
+    counted, formula = exact_estimate(long, LLAMA, GPU, layers=6), estimate(long, read_geometry(LLAMA), GPU)
+    assert counted.allocated == pytest.approx(formula.allocated, rel=0.08)
 
 
 @pytest.mark.parametrize("family", OTHERS)

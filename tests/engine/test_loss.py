@@ -55,7 +55,7 @@ def test_bfloat16_hidden_states_keep_a_float32_loss():
     assert value.dtype == torch.float32
     assert hidden.grad.dtype == torch.bfloat16
     exact = functional.cross_entropy(hidden.float() @ head.float().T, targets)
-    assert float(value) == pytest.approx(float(exact), rel=0.02)
+    assert value.item() == pytest.approx(exact.item(), rel=0.02)
 
 
 def test_without_gradients_none_is_computed():

@@ -188,6 +188,17 @@ def test_a_four_bit_weight_counts_as_the_weights_it_stands_for(tiny):
     assert count(full).quantized == 0
 
 
+@pytest.mark.parametrize("bits", [4, 8])
+def test_what_pissa_takes_away_again_is_no_weight_of_the_model(bits, tiny, tmp_path):
+    told = []
+    for method in ("lora", "pissa"):
+        wanted = recipe(quantization={"bits": bits}, adapter={"method": method})
+        base = load(tiny, wanted)
+        told.append((count(attach(base, wanted, tmp_path / method)), unquantized(base)))
+    assert told[0] == told[1]
+    assert told[0][1] == {}
+
+
 def test_an_evaluation_leaves_quantized_training_as_it_was(tiny, tmp_path):
     wanted = recipe(quantization={"bits": 4})
     base = load(tiny, wanted)

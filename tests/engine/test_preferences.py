@@ -11,13 +11,16 @@ from transformers import AutoModelForCausalLM
 
 from ftui.core.example import Example, Message
 from ftui.engine import reference, setup_data
+from ftui.engine.encode import Encoder
 from ftui.engine.loop import Training
+from ftui.engine.objectives import units_for
 from ftui.engine.preference_rows import continued
 from ftui.engine.preference_rows import labelled as as_labelled
 from ftui.engine.train import main
 from ftui.runs.rundir import EXIT_FAILED, EXIT_FINISHED, EXIT_STOPPED
 from tests.engine.preference_folder import labelled, pairs
 from tests.engine.run_folder import chat_rows, events, kill, losses, make_run, start, wait_for
+from tests.tiny import make_tiny_tokenizer
 
 pytestmark = pytest.mark.usefixtures("trainer_in_process")
 torch.set_num_threads(1)
@@ -216,6 +219,21 @@ def test_a_pair_with_one_reply_too_long_is_left_out_whole(tiny, tmp_path):
     (data,) = events(run, "data")
     assert data["dropped"] == {"longer than max_length": 1}
     assert data["train_rows"] + data["eval_rows"] == 10
+
+
+@pytest.mark.parametrize("side", ["chosen", "rejected", "prompt"])
+@pytest.mark.parametrize("objective", ["dpo", "kto"])
+def test_a_pair_with_a_loss_weight_that_cannot_be_is_refused_not_trained_at_one(objective, side):
+    bad = Message("assistant", "d", odd_weight="high")
+    good = Message("assistant", "e")
+    prompt = (Message("user", "a"), *((bad, Message("user", "c")) if side == "prompt" else ()))
+    one = Example(
+        prompt, chosen=(bad if side == "chosen" else good,), rejected=(bad if side == "rejected" else good,)
+    )
+    (units,) = units_for(objective)(Encoder(make_tiny_tokenizer()), [one])
+    refused = [unit.dropped for unit in units if unit.dropped]
+    assert refused
+    assert all(reason.startswith("turn 2 has a loss weight of 'high'") for reason in refused)
 
 
 def test_only_the_replies_count_and_earlier_ones_in_the_prompt_do_not():

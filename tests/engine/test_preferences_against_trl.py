@@ -131,9 +131,9 @@ def test_orpo(base, tmp_path):
     loss = total / tokens - odds.mean()
     loss.backward()
     figures = {
-        "rewards/chosen": float(better.mean()),
-        "rewards/rejected": float(worse.mean()),
-        "logps/chosen": float(means[::2].mean()),
+        "rewards/chosen": better.mean().item(),
+        "rewards/rejected": worse.mean().item(),
+        "logps/chosen": means[::2].mean().item(),
         "nll_loss": float(total.detach()) / tokens,
     }
     assert same(mine, (float(loss.detach()), figures, gradients(ours.model))) == figures.keys()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 
 import psutil
 import pytest
@@ -14,13 +12,14 @@ import torch
 
 from ftui.engine.loop import Training
 from ftui.engine.train import main
+from ftui.runs.control import resume, stop
 from ftui.runs.evidence import trainer_of
 from ftui.runs.launch import launch
 from ftui.runs.rundir import EXIT_FINISHED, EXIT_STOPPED
 from ftui.runs.state import judge, run_state
 from tests.engine.preference_folder import labelled
-from tests.engine.run_folder import chat_rows, events, losses, make_run, start, wait_for
-from tests.runs_support import end_everything, make_workspace, nothing_left, recipe, until
+from tests.engine.run_folder import adapter_change, chat_rows, events, losses, make_run, start, wait_for
+from tests.runs_support import end_everything, make_workspace, nothing_left, recipe, until, until_state
 
 pytestmark = pytest.mark.usefixtures("trainer_in_process", "one_thread")
 torch.set_num_threads(1)
@@ -48,7 +47,10 @@ def finished(run):
 
 
 def workers_of(pid):
-    return [child for child in psutil.Process(pid).children(recursive=True) if child.is_running()]
+    """The processes below one; those that Python keeps for forking are none of a run's."""
+    children = psutil.Process(pid).children(recursive=True)
+    children = [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in children if not any("multiprocessing" in part for part in child.cmdline())]
 
 
 def evaluations(run):
@@ -73,9 +75,9 @@ def test_two_train_as_one_and_a_stopped_pair_goes_on_exactly(tiny, tmp_path, mon
     run.clear("stop")
     finished(run)
     assert events(run, "plan")[0]["processes"] == 2
-    assert losses(run) == pytest.approx(losses(alone), rel=1e-4)
-    assert list(losses(run).values())[:3] == pytest.approx(list(losses(alone).values())[:3], rel=1e-5)
-    assert evaluations(run) == pytest.approx(evaluations(alone), rel=1e-4)
+    assert losses(run) == pytest.approx(losses(alone), rel=1e-5)
+    assert evaluations(run) == pytest.approx(evaluations(alone), rel=1e-5)
+    assert adapter_change(run, alone) <= 1e-5
     for name in ("num_tokens", "grad_norm", "mean_token_accuracy", "padding_fraction"):
         pairs = zip(events(run, "step"), events(alone, "step"), strict=True)
         assert all(one[name] == pytest.approx(other[name], rel=1e-3, abs=1e-6) for one, other in pairs), name
@@ -91,8 +93,10 @@ def test_two_train_kto_as_one(tiny, tmp_path):
     rows = labelled(30)
     alone = finished(make_run(tmp_path / "one", tiny, values, rows))
     run = finished(make_run(tmp_path / "two", tiny, values | {"launch": {"processes": 2}}, rows))
-    assert losses(run) == pytest.approx(losses(alone), rel=1e-4)
-    assert evaluations(run) == pytest.approx(evaluations(alone), rel=1e-4)
+    assert losses(run) == pytest.approx(losses(alone), rel=1e-5)
+    assert evaluations(run) == pytest.approx(evaluations(alone), rel=1e-5)
+    # Adam divides a gradient that is nothing but rounding by its own size: few weights of thousands, but not equal.
+    assert adapter_change(run, alone) <= 1e-3
     assert events(run, "step")[-1]["kl"] == pytest.approx(events(alone, "step")[-1]["kl"], abs=1e-4)
 
 
@@ -109,11 +113,11 @@ def test_when_one_of_them_dies_the_run_fails_says_which_and_leaves_nothing_behin
     }
     run = launch(workspace, recipe(**wanted))
     try:
-        until(lambda: losses(run), 120)
+        until(lambda: losses(run), 300)
         trainer = trainer_of(run)
         (worker,) = workers_of(trainer.pid)
         worker.kill()
-        until(lambda: run_state(run) == "failed", 60)
+        until(lambda: run_state(run) == "failed", 300)
         assert judge(run).reason == "process 2 of 2 was ended by SIGKILL"
         until(lambda: nothing_left(run))
     finally:
@@ -131,38 +135,51 @@ def test_when_the_first_dies_the_others_do_not_outlive_it(tiny, tmp_path):
     until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
 
 
-def test_torchrun_starts_them_as_well(tiny, tmp_path):
-    values = {"training": {"max_steps": 2}}
-    run = make_run(tmp_path, tiny, values)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    done = subprocess.run(
-        [*command, "-m", "ftui.engine.train", str(run.path)],
-        env=os.environ | {"HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert len(losses(run)) == 2
-    assert events(run, "plan")[0]["processes"] == 2
+@pytest.fixture
+def under_torchrun(tiny, tmp_path):
+    """Starts a run of two processes that torchrun starts, for so many steps."""
+    workspace = make_workspace(tmp_path)
+    data = workspace.datasets / "tickets.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in chat_rows(30)))
+
+    def begin(steps):
+        wanted = {"model.base": str(tiny), "quantization.bits": 16, "training.max_steps": steps}
+        wanted |= {"evaluation.every": 0}
+        return launch(workspace, recipe(**wanted), launcher="torchrun --nproc-per-node=2 --standalone")
+
+    yield begin
+    end_everything(workspace)
 
 
-def test_under_torchrun_a_worker_that_dies_ends_the_run_in_words(tiny, tmp_path):
-    values = {"training": {"max_steps": 100_000}, "evaluation": {"every": 0}, "data": {"packing": True}}
-    run = make_run(tmp_path, tiny, values)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    with run.log_path.open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "-m", "ftui.engine.train", str(run.path)],
-            env=os.environ | {"HF_HUB_OFFLINE": "1"},
-            stdout=log,
-            stderr=log,
-        )
-    wait_for(lambda: losses(run), process, run)
-    (worker,) = (one for one in workers_of(process.pid) if one.environ().get("RANK") == "1")
+def test_torchrun_starts_them_as_well_and_the_run_is_one_like_any_other(under_torchrun):
+    run = under_torchrun(100_000)
+    until(lambda: losses(run), 300)
+    assert run_state(run) == "running"
+    stop(run)
+    assert until_state(run, "stopped", "failed", "crashed", seconds=300) == "stopped"
+    until(lambda: nothing_left(run))
+    step = resume(run).step
+    assert step == max(losses(run))
+    until(lambda: max(losses(run)) > step, 300)
+    assert [plan["processes"] for plan in events(run, "plan")] == [2, 2]
+    stop(run, now=True)
+    assert nothing_left(run)
+
+
+def test_when_torchrun_is_killed_its_processes_end_too(under_torchrun):
+    run = under_torchrun(100_000)
+    until(lambda: losses(run), 300)
+    os.kill(trainer_of(run).pid, signal.SIGKILL)
+    until(lambda: nothing_left(run))
+    assert until_state(run, "crashed", "failed") == "crashed"
+
+
+def test_under_torchrun_a_worker_that_dies_ends_the_run_in_words(under_torchrun):
+    run = under_torchrun(100_000)
+    until(lambda: losses(run), 300)
+    (worker,) = (one for one in workers_of(trainer_of(run).pid) if one.environ().get("RANK") == "1")
     worker.kill()
-    assert process.wait(60) != 0
+    assert until_state(run, "stopped", "failed", "crashed", seconds=300) == "failed"
     (end,) = events(run, "end")
     assert (end["outcome"], end["message"]) == ("failed", "another process of the run has ended")
     assert "resume" in end["hint"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
+import re
 import resource
+import shlex
 import signal
 
 import pytest
@@ -13,16 +16,21 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ftui.engine import loop, pack, rows, setup_data
+from ftui.cli.main import _exit_code
+from ftui.cli.run_text import event_line
+from ftui.engine import layout, loop, milestones, pack, rows, setup_data
 from ftui.engine.loop import Training
 from ftui.engine.ranks import Ranks
 from ftui.engine.telemetry import Control
 from ftui.engine.train import main
 from ftui.runs.rundir import EXIT_FAILED, EXIT_FINISHED, EXIT_STOPPED
-from tests.engine.run_folder import chat_rows, events, losses, make_run
+from tests.engine.run_folder import adapter_change, chat_rows, events, losses, make_run
 
 pytestmark = pytest.mark.usefixtures("trainer_in_process")
 torch.set_num_threads(1)
+
+
+USER = {"role": "user", "content": "anyone?"}
 
 
 def finished(run):
@@ -103,9 +111,9 @@ def test_checkpoints_are_saved_on_schedule_and_only_the_newest_kept(whole):
     assert events(whole, "checkpoint")[-1]["best"]
 
 
-def test_prompts_are_answered_at_every_scheduled_checkpoint(whole):
+def test_prompts_are_answered_before_the_first_step_and_at_every_scheduled_checkpoint(whole):
     samples = events(whole, "sample")
-    assert [event["step"] for event in samples] == [2, 4, 6, 8]
+    assert [event["step"] for event in samples] == [0, 2, 4, 6, 8]
     assert all(
         event["prompt"] == "My tent is broken" and isinstance(event["reply"], str) for event in samples
     )
@@ -143,6 +151,35 @@ def test_the_effective_batch_is_the_users_whatever_is_in_memory_at_once(tiny, tm
     ]
     for other in runs[1:]:
         assert other == pytest.approx(runs[0], rel=1e-5)
+
+
+def test_packed_padding_free_and_padded_train_the_same_adapter(tiny, tmp_path, monkeypatch):
+    """A step takes all rows, so that packing changes how they lie and not which they are."""
+    keeps_apart = layout._keeps_apart
+
+    def trained(name, *, packing, flat):
+        monkeypatch.setattr(
+            layout,
+            "_keeps_apart",
+            lambda model, one, cast: one.flat == flat and keeps_apart(model, one, cast),
+        )
+        values = {
+            "data": {"packing": packing, "validation": 0},
+            "training": {"max_steps": 4, "batch_size": 20, "micro_batch": 3},
+        }
+        run = finished(make_run(tmp_path / name, tiny, values, chat_rows(20)))
+        assert events(run, "model")[0]["layout"] == ("flat" if flat else "padded")
+        assert events(run, "plan")[0]["epochs"] == 4
+        return run
+
+    padded = trained("padded", packing=False, flat=False)
+    assert events(padded, "step")[0]["padding_fraction"] > 0
+    for other in (
+        trained("packed", packing=True, flat=True),
+        trained("padding-free", packing=False, flat=True),
+    ):
+        assert losses(other) == pytest.approx(losses(padded), rel=1e-5)
+        assert adapter_change(other, padded) <= 1e-4
 
 
 def test_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(tiny, tmp_path, monkeypatch):
@@ -249,6 +286,7 @@ def test_a_real_full_disk_leaves_no_torn_checkpoint_and_ends_in_one_line(tiny, t
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
     assert "the adapter could not be written" in end["message"]
+    assert not list(run.path.glob(".adapter*"))
     assert any("could not be saved" in event["message"] for event in events(run, "notice"))
     assert not list(run.checkpoints.glob("*step*"))
     finished(run)
@@ -313,10 +351,18 @@ def test_a_stop_saves_a_checkpoint_that_loads_and_resuming_goes_on_as_if_nothing
     if values["adapter" if "adapter" in values else "model"].get("method") != "full":
         PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny), checkpoint["path"])
     assert [event["type"] for event in events(run)][-3:] == ["stopping", "checkpoint", "end"]
+    assert events(run, "end")[0]["hint"].endswith("goes on from step 3")
     run.clear("stop")
     finished(run)
     assert events(run, "attempt")[-1]["step"] == 3
     assert losses(run) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_run_stopped_before_its_first_checkpoint_says_that_it_would_start_over(tiny, tmp_path):
+    run = make_run(tmp_path, tiny)
+    run.request("stop")
+    assert main([str(run.path)]) == EXIT_STOPPED
+    assert events(run, "end")[0]["hint"].endswith("starts it over from step 0")
 
 
 def test_sigterm_is_a_graceful_stop(tiny, tmp_path, monkeypatch):
@@ -377,24 +423,28 @@ def test_what_cannot_be_done_is_refused_in_one_line_that_says_where(
     assert "Traceback" not in end["message"]
 
 
-def test_a_model_split_over_processes_is_refused_not_trained_in_another_way(tiny, tmp_path, monkeypatch):
-    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+def test_deepspeed_is_refused_rather_than_trained_in_another_way(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     end = failed(make_run(tmp_path, tiny))
-    assert "each holds all of it" in end["message"]
+    assert "DeepSpeed" in end["message"]
 
 
 def test_rows_left_out_are_counted_by_reason(tiny, tmp_path):
     question = {
         "messages": [
-            {"role": "user", "content": "anyone?"},
+            USER,
             {"role": "assistant", "content": "yes", "weight": 0},
         ]
     }
     long = {
         "messages": [{"role": "user", "content": "why " * 200}, {"role": "assistant", "content": "because"}]
     }
-    run = finished(make_run(tmp_path, tiny, rows=[*chat_rows(20), question, long, {"foo": 1}]))
+    odd = [{"messages": [USER, {"role": "assistant", "content": "yes", "weight": "high"}]}] * 2
+    run = finished(make_run(tmp_path, tiny, rows=[*chat_rows(20), question, long, {"foo": 1}, *odd]))
     (data,) = events(run, "data")
+    unusable = "turn 2 has a loss weight of 'high': 0, or 1e-6 to 1000, is possible"
+    assert data["dropped"].pop(unusable) == 2
+    assert data["first_dropped"][unusable] == 24
     assert data["dropped"]["nothing left to train on"] == 1
     assert data["dropped"]["longer than max_length"] == 1
     assert sum(data["dropped"].values()) == 3
@@ -407,8 +457,74 @@ def test_raw_text_is_split_not_dropped_when_pretraining(tiny, tmp_path):
     }
     run = finished(make_run(tmp_path, tiny, values, rows=[{"text": "the quick brown fox " * 200}]))
     (data,) = events(run, "data")
-    assert data["train_rows"] > 5
+    assert data["train_rows"] == 1
+    assert data["train_pieces"] > 5
+    assert f"1 rows to train on (cut into {data['train_pieces']} pieces)" in event_line(data)
     assert data["dropped"] == {}
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.99])
+def test_rows_that_are_nearly_the_same_are_trained_on_never_all_held_back(tiny, tmp_path, share):
+    for seed in (0, 1, 2):
+        values = {"data": {"validation": share, "seed": seed}, "training": {"max_steps": 1}}
+        run = finished(make_run(tmp_path / str(seed), tiny, values, rows=chat_rows(1) * 21))
+        (data,) = events(run, "data")
+        assert (data["train_rows"], data["eval_rows"]) == (21, 0)
+        notices = [event["message"] for event in events(run, "notice")]
+        assert "these 21 rows are nearly the same row: none can be held back for validation" in notices
+
+
+def test_a_share_of_few_different_rows_holds_back_one_of_them_whole(tiny, tmp_path):
+    few = chat_rows(8) * 6
+    for seed in range(3):
+        values = {"data": {"validation": 0.05, "seed": seed}, "training": {"max_steps": 1}}
+        run = finished(make_run(tmp_path / str(seed), tiny, values, rows=few))
+        (data,) = events(run, "data")
+        assert data["eval_rows"] in (6, 12)
+        assert data["train_rows"] + data["eval_rows"] == 48
+        assert not [event for event in events(run, "notice") if "held back" in event["message"]]
+
+
+CALLING = {
+    "role": "assistant",
+    "content": "",
+    "tool_calls": [{"id": "1", "type": "function", "function": {"name": "find", "arguments": "{}"}}],
+}
+
+
+@pytest.mark.parametrize(
+    ("row", "values", "words"),
+    [
+        ({"messages": [USER, CALLING]}, {}, "the chat template leaves out tool calls"),
+        (
+            {"messages": [USER, CALLING]},
+            {"model": {"chat_template": "plain"}},
+            "the chat template leaves out tool calls",
+        ),
+        (
+            {"messages": [USER, {"role": "assistant", "content": "b", "weight": "high"}]},
+            {},
+            "loss weight of 'high'",
+        ),
+        (
+            {"messages": [USER, {"role": "assistant", "content": "b", "weight": 0}]},
+            {},
+            "nothing left to train on",
+        ),
+        ({"messages": [USER]}, {}, "no-answer"),
+        ({"prompt": "a", "completion": "b", "label": False}, {}, "labelled undesirable"),
+        ({"messages": [USER, {"role": "assistant", "content": "\ud83d"}]}, {}, "half a character"),
+    ],
+)
+def test_the_command_named_where_nothing_is_left_to_train_on_shows_why(
+    tiny, tmp_path, capsys, row, values, words
+):
+    end = failed(make_run(tmp_path, tiny, values, rows=[row, {"foo": 1}, row]))
+    assert "nothing to train on" in end["message"]
+    (command,) = re.findall("`ftui (.*?)`", end["hint"])
+    capsys.readouterr()
+    _exit_code(shlex.split(command))
+    assert words in "".join(capsys.readouterr())
 
 
 def test_full_fine_tuning_writes_a_whole_model(tiny, tmp_path):
@@ -421,18 +537,87 @@ def test_full_fine_tuning_writes_a_whole_model(tiny, tmp_path):
     assert steps[-1] < steps[0]
 
 
-def test_a_failed_checkpoint_is_reported_and_training_goes_on(tiny, tmp_path, monkeypatch):
+def test_a_disk_that_is_full_before_the_first_step_is_said_to_be(tiny, tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(rows, "_encode_all", full)
+    run = make_run(tmp_path, tiny)
+    end = failed(run)
+    assert end["message"] == "the disk is full"
+    assert end["hint"] == f"free disk space, then `ftui runs resume {run.id}` starts it over from step 0"
+
+
+def refuse_to_save(monkeypatch, failures):
+    """Makes the checkpoints of the steps in `failures` fail, each with its system error."""
     from ftui.engine import checkpoint
 
     save = checkpoint.save
 
-    def full_disk(folder, progress, *arguments, **options):
-        if progress.step == 3:
-            with checkpoint.writing():
-                raise OSError(28, "No space left on device")
+    def refuse(folder, progress, *arguments, **options):
+        if number := failures.get(progress.step):
+            with checkpoint.writing(folder):
+                raise OSError(number, os.strerror(number))
         return save(folder, progress, *arguments, **options)
 
-    monkeypatch.setattr(checkpoint, "save", full_disk)
+    monkeypatch.setattr(checkpoint, "save", refuse)
+
+
+def test_a_failed_checkpoint_is_reported_and_training_goes_on(tiny, tmp_path, monkeypatch):
+    refuse_to_save(monkeypatch, {3: errno.ENOSPC})
     run = finished(make_run(tmp_path, tiny, {"checkpoints": {"every": 3}}))
     assert [event["step"] for event in events(run, "checkpoint")] == [6]
-    assert "No space left" in events(run, "notice")[0]["message"]
+    (notice,) = events(run, "notice")
+    assert notice["message"] == "the checkpoint of step 3 could not be saved: the disk is full"
+    assert notice["step"] == 3
+
+
+def test_a_full_disk_is_told_of_once_until_that_changes(tiny, tmp_path, monkeypatch):
+    full, quota = errno.ENOSPC, errno.EDQUOT
+    refuse_to_save(monkeypatch, {2: full, 3: full, 4: quota, 5: quota, 7: quota, 8: quota})
+    run = finished(make_run(tmp_path, tiny, {"training": {"max_steps": 9}, "checkpoints": {"every": 1}}))
+    assert [event["step"] for event in events(run, "notice")] == [2, 4, 7]
+    assert [event["step"] for event in events(run, "checkpoint")] == [1, 6, 9]
+
+
+UNSAVED = "whose adapter could not be saved: the adapter"
+
+
+@pytest.mark.parametrize(
+    ("early", "evaluations", "refused", "step", "told"),
+    [
+        (2, [5, 4, 3], [6], 6, []),
+        (2, [5, 3, 4], [], 4, ["lowest at step 4: the adapter is step 4's"]),
+        (2, [5, 3, 6], [4], 2, [f"lowest at step 4, {UNSAVED} is step 2's"]),
+        (2, [5, 3, 4], [4], 6, [f"lowest at step 4, {UNSAVED} is the last step's"]),
+        (0, [5, 3, 6], [4], 6, [f"lowest at step 4, {UNSAVED} of step 2 is kept as step-000002"]),
+        (0, [3, 4, 5], [2], 6, [f"lowest at step 2, {UNSAVED} is the last step's"]),
+    ],
+    ids=[
+        "the last is best",
+        "one before",
+        "it was not saved",
+        "the last is the best left",
+        "it is kept beside",
+        "none was saved",
+    ],
+)
+def test_the_best_that_could_not_be_saved_is_named_and_the_best_there_is_becomes_the_adapter(
+    tiny, tmp_path, monkeypatch, early, evaluations, refused, step, told
+):
+    refuse_to_save(monkeypatch, dict.fromkeys(refused, errno.ENOSPC))
+    run = make_run(tmp_path, tiny, {"evaluation": {"every": 2, "early_stopping": early}})
+    lost = iter([9.0, *map(float, evaluations)])
+    monkeypatch.setattr(milestones, "evaluation", lambda *_: {"eval_loss": next(lost)})
+    finished(run)
+    assert events(run, "end")[-1]["adapter_step"] == step
+    messages = [event["message"] for event in events(run, "notice") if "lowest" in event["message"]]
+    assert messages == [f"the validation loss was {words}" for words in told]
+    if step != 6:
+        kept = run.checkpoints / f"step-{step:06d}" / "adapter_model.safetensors"
+        assert (run.adapter / "adapter_model.safetensors").read_bytes() == kept.read_bytes()
+
+
+def test_the_largest_seed_a_recipe_takes_trains(tiny, tmp_path):
+    largest = {"training": {"max_steps": 2, "seed": 2**32 - 1}, "data": {"seed": 2**32 - 1}}
+    assert len(losses(finished(make_run(tmp_path, tiny, largest)))) == 2

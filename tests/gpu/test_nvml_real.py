@@ -1,6 +1,8 @@
 """The real driver: every figure that a data-centre GPU has is there, in the units promised."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -41,7 +43,24 @@ def test_the_real_gpus_tell_plausible_figures():
         assert gpu.utilization is None or 0 <= gpu.utilization <= 100
         assert gpu.temperature is None or 0 < gpu.temperature < 120
         assert gpu.power is None or 0 < gpu.power < 3000
+        assert gpu.uuid[:4] in ("GPU-", "MIG-")
     assert nvml.driver()
+
+
+def test_cuda_takes_the_name_that_the_driver_tells():
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("torch does not reach the GPU")
+    code = "import torch; print(torch.cuda.device_count(), torch.cuda.get_device_name(0))"
+    for gpu in nvml.snapshot():
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": gpu.uuid},
+            capture_output=True, text=True, timeout=120, check=True,
+        )  # fmt: skip
+        count, name = done.stdout.strip().split(" ", 1)
+        assert count == "1"
+        assert gpu.mig is not None or name == gpu.name
 
 
 def test_a_second_snapshot_reuses_the_handles():

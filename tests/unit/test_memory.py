@@ -143,10 +143,29 @@ def test_fused_experts_are_packed_in_four_bits_and_where_they_are_not_it_is_said
     assert eight.weights > 85e9
 
 
+def test_experts_in_sixteen_bits_get_adapters_and_their_sums_are_kept():
+    mixtral = {**MISTRAL, "model_type": "mixtral", "num_local_experts": 8, "num_experts_per_tok": 2}
+    sixteen, four = of(mixtral, quantization__bits=16), of(mixtral)
+    assert sixteen.trainable == 359_665_664  # as peft makes them, rank 16
+    assert four.trainable == 15_732_736
+    attention = of(mixtral, quantization__bits=16, adapter__targets=ATTENTION)
+    assert attention.trainable < four.trainable
+    assert sixteen.activations - attention.activations > 32 * 8 * 3 * 4096 * 14336 * 2
+
+
+QWEN_MOE = {
+    "model_type": "qwen2_moe", "hidden_size": 2048, "intermediate_size": 5632, "moe_intermediate_size": 1408,
+    "shared_expert_intermediate_size": 5632, "num_hidden_layers": 24, "num_attention_heads": 16,
+    "num_key_value_heads": 16, "vocab_size": 151936, "num_experts": 60, "num_experts_per_tok": 4,
+    "tie_word_embeddings": False,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("config", "parameters"),
     [
         (MISTRAL, 7.24e9),
+        (QWEN_MOE, 14.3e9),
         (LLAMA_3, 8.03e9),
         (
             {
