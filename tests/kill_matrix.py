@@ -64,7 +64,7 @@ def assert_nothing_stays_after_stop_now(rundir: RunDir) -> None:
 
 
 def assert_goes_on_to_its_end(
-    rundir: RunDir, before: bytes, steps: int, trainer_command: Sequence[str] = (), *, seconds: float = 30.0
+    rundir: RunDir, before: bytes, steps: int, trainer_command: Sequence[str] = (), *, seconds: float = 180.0
 ) -> None:
     """Resumes the run, sees it finish, and that what it had written is still the beginning of what it tells."""
     saved = control.checkpoint_step(rundir)

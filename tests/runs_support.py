@@ -27,7 +27,7 @@ ROW = {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "co
 _FAKE = Path(__file__).parent / "e2e" / "fake_trainer.py"
 
 
-def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 180.0) -> Any:
     """Waits for `condition` to be true and returns what it said; fails with that at the deadline."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
@@ -65,7 +65,7 @@ def events_of(rundir: RunDir) -> list[dict[str, Any]]:
     return EventTail(rundir.events_path).read(100_000)
 
 
-def until_state(rundir: RunDir, *wanted: str, seconds: float = 30.0) -> str:
+def until_state(rundir: RunDir, *wanted: str, seconds: float = 180.0) -> str:
     return until(lambda: state if (state := run_state(rundir)) in wanted else None, seconds)
 
 

@@ -64,7 +64,7 @@ class ScreenProcess:
         """Closes the terminal; returns how the screen ended."""
         os.close(self._terminal)
         self._terminal = -1
-        return self._process.wait(30)
+        return self._process.wait(180)
 
     def close(self) -> None:
         with contextlib.suppress(ProcessLookupError):

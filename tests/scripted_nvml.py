@@ -75,6 +75,9 @@ class ScriptedNvml:
     def _nvmlDeviceGetName(self, handle):
         return b"NVIDIA Test" if handle == "gpu0" else f"NVIDIA {handle}"
 
+    def _nvmlDeviceGetUUID(self, handle):
+        return f"{'MIG' if '/' in handle else 'GPU'}-{handle.replace('/', '-')}-11aa".encode()
+
     def _nvmlDeviceGetMigMode(self, handle):
         if not self.mig:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
@@ -137,6 +140,9 @@ def assert_plausible(gpu: Gpu) -> None:
     assert isinstance(gpu.name, str)
     assert 0 < len(gpu.name) < 200
     assert gpu.memory_total != 0, "a share of it is shown"
+    assert gpu.uuid == "" or gpu.uuid[:4] in ("GPU-", "MIG-")
+    assert gpu.uuid.isascii()
+    assert not set(gpu.uuid) & set(",\0 "), "it is put into a variable"
     for process in gpu.processes:
         assert isinstance(process.pid, int)
         assert process.name

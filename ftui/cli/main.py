@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ftui import __version__
-from ftui.cli.output import example
+from ftui.cli.output import example, json_line
 from ftui.core.errors import FtuiError, ModelError
 from ftui.core.text import sanitize
 
@@ -121,11 +121,15 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _exit_code(argv: list[str] | None) -> int:
+    words = sys.argv[1:] if argv is None else argv
+    # Looked for by hand: what is wrong may be the very words that click would have found it among.
+    as_json = "--json" in words[: words.index("--") if "--" in words else None]
     try:
         result: Any = cli.main(argv, prog_name="ftui", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except FtuiError as error:
         print(f"ftui: {sanitize(str(error), lines=False)}", file=sys.stderr)
+        _tell_error(as_json, error.message, error.hint, error.where)
         return 3 if isinstance(error, ModelError) else 2
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "ftui"
@@ -133,13 +137,29 @@ def _exit_code(argv: list[str] | None) -> int:
             f"{command}: {sanitize(error.format_message(), lines=False)} (see `{command} --help`)",
             file=sys.stderr,
         )
+        _tell_error(as_json, error.format_message(), f"see `{command} --help`")
         return 2
     except click.ClickException as error:
         print(f"ftui: {sanitize(error.format_message(), lines=False)}", file=sys.stderr)
+        _tell_error(as_json, error.format_message())
         return 2
     except (KeyboardInterrupt, click.Abort):
         return 130
     except BrokenPipeError:
-        # The reader went away (`| head`): not an error, and nothing may be written on exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_stdout()
         return 0
+
+
+def _tell_error(as_json: bool, message: str, hint: str = "", where: str = "") -> None:
+    """The one object a script gets in place of an answer; a stream's last."""
+    if not as_json:
+        return
+    try:
+        print(json_line({"error": {"message": message, "hint": hint, "where": where}}), flush=True)
+    except BrokenPipeError:
+        _let_go_of_stdout()
+
+
+def _let_go_of_stdout() -> None:
+    """The reader went away (`| head`): not an error, and nothing may be written on exit either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -14,17 +14,8 @@ from ftui.cli.recipe_text import estimate_dict, estimate_text, explained, explai
 from ftui.cli.recipe_try import try_
 from ftui.cli.workspaces import workspace_option
 from ftui.core.errors import FtuiError
-from ftui.core.recipe import (
-    Recipe,
-    field_errors,
-    fields,
-    known_field,
-    load_recipe,
-    parse_assignment,
-    parse_recipe,
-)
+from ftui.core.recipe import Recipe, field_errors, fields, known_field, load_recipe, parse_assignment
 from ftui.core.recipe_fields import shown
-from ftui.core.recipe_toml import key_lines, parse_text, read_text
 from ftui.core.text import sanitize
 from ftui.runs.recipes import find_preset, find_recipe, list_recipes, new_recipe_path, save_recipe
 from ftui.runs.workspace import Workspace, find_workspace
@@ -111,19 +102,11 @@ def new(
 @json_option
 def check(recipe: str, directory: Path | None, as_json: bool) -> int:
     """Everything wrong or unwise in RECIPE, with what to do. Exits 1 when there are errors."""
-    from ftui.core.findings import Finding
-    from ftui.core.lint import lint
-    from ftui.runs.recipe_facts import gather
+    from ftui.runs.recipe_check import check_recipe
 
     workspace = _workspace(directory)
     path = find_recipe(workspace, recipe)
-    text = read_text(path)
-    document, lines = parse_text(text, str(path)), key_lines(text)
-    if errors := field_errors(document):
-        found = [Finding(field, "error", message) for field, message in errors]
-    else:
-        value = parse_recipe(document)
-        found = lint(value, gather(value, workspace, path).facts(value))
+    found, lines = check_recipe(path, workspace)
     valid = not any(finding.severity == "error" for finding in found)
     report = [finding.to_dict() | {"line": lines.get(finding.field)} for finding in found]
     emit(
@@ -228,7 +211,9 @@ def estimate(recipe: str, gpu_memory: str | None, exact: bool, directory: Path |
         counted = exact_estimate(value, around.base.config, machine, layers=layers, longest=facts.longest)
         facts = replace(facts, estimate=counted)
     if facts.estimate is None:
-        problem = next((p.message for p in facts.problems if p.field != "data.train"), around.base.reason)
+        problem = next(
+            (p.message for p in facts.problems if p.field == "adapter.targets"), around.base.reason
+        )
         raise FtuiError(f"memory {problem}", "", value.model.base)
     emit(
         estimate_dict(facts.estimate, facts.schedule),

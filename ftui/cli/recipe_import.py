@@ -9,10 +9,11 @@ import click
 
 from ftui.cli.output import emit, example, json_option
 from ftui.cli.recipe_text import safe
-from ftui.cli.runs import open_workspace, workspace_option
+from ftui.cli.workspaces import open_workspace, workspace_option
+from ftui.core.text import sanitize
 
 if TYPE_CHECKING:
-    from ftui.core.recipe_import import Imported
+    from ftui.core.import_reading import Imported
 
 
 @click.command(
@@ -48,7 +49,8 @@ def import_(file: Path, out: str | None, force: bool, directory: Path | None, as
     }
     if not as_json:
         click.echo(_told(imported), err=True)
-    emit(result, as_json, lambda: f"wrote {safe(str(path))}" if path else recipe.to_toml().rstrip("\n"))
+    text = sanitize(recipe.to_toml(comments=True).rstrip("\n"))
+    emit(result, as_json, lambda: f"wrote {safe(str(path))}" if path else text)
 
 
 def _told(imported: Imported) -> str:

@@ -28,13 +28,20 @@ def findings_text(path: Path, found: list[Finding], lines: dict[str, int]) -> st
     for finding in found:
         line = lines.get(finding.field) or lines.get(finding.field.rpartition(".")[0])
         place = f"{safe(str(path))}:{line}" if line else safe(str(path))
-        rows.append(f"{MARKS[finding.severity]} {place}  {finding.field}: {safe(finding.message)}")
+        field = f"{finding.field}: " if finding.field else ""
+        rows.append(f"{MARKS[finding.severity]} {place}  {field}{safe(finding.message)}")
         if finding.hint:
             values = ", ".join(f"{name} = {toml_value(value)}" for name, value in finding.fix.items())
             rows.append(f"    {finding.hint}" + (f": {values}" if values else ""))
     counts = [(sum(f.severity == severity for f in found), severity) for severity in MARKS]
     parts = [f"{count} {severity}{'s' if count > 1 else ''}" for count, severity in counts if count]
     return "\n".join([*rows, ", ".join(parts) or "nothing to improve"])
+
+
+def finding_line(finding: Finding) -> str:
+    """A finding where there is no file to point into."""
+    hint = f"; {finding.hint}" if finding.hint else ""
+    return f"{finding.field}: {safe(finding.message)}{safe(hint)}"
 
 
 def explained(field: RecipeField) -> dict[str, Any]:
@@ -69,6 +76,7 @@ def estimate_dict(needed: Estimate, course: Schedule | None) -> dict[str, Any]:
         "available_bytes": needed.memory,
         "trainable_parameters": needed.trainable,
         "total_parameters": needed.parameters,
+        "checkpoint_bytes": needed.checkpoint,
         "quantized_share": round(needed.quantized, 4),
         "micro_batch": needed.load.micro_batch,
         "checkpointed_layers": needed.load.checkpointed,
@@ -91,4 +99,5 @@ def estimate_text(needed: Estimate, course: Schedule | None, device: str) -> str
     load = f"{needed.load.micro_batch} at once, {needed.load.checkpointed} layers recomputed"
     trained = f"{needed.trainable:,} of {needed.parameters:,} parameters trained"
     steps = f"{course.steps:,} steps" if course else "steps unknown"
-    return "\n".join([*rows, f"{trained}; {load}; {steps}", *needed.notes])
+    disk = f"a checkpoint takes {show_size(needed.checkpoint)} of disk; each new best evaluation saves one as well"
+    return "\n".join([*rows, f"{trained}; {load}; {steps}", disk, *needed.notes])

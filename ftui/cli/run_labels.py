@@ -40,6 +40,8 @@ def note(run: str, text: str | None, clear: bool, directory: Path | None, as_jso
 @json_option
 def tag(run: str, changes: tuple[str, ...], directory: Path | None, as_json: bool) -> None:
     """Put tags on a run and take them off, or list them."""
+    if option := next((change for change in changes if change.startswith("--")), ""):
+        raise click.NoSuchOption(option, ctx=click.get_current_context())
     rundir = find_run(open_workspace(directory), run)
     labels = read_labels(rundir)
     if changes:

@@ -52,7 +52,8 @@ def queue(
 ) -> None:
     """Show the queue in order and what each run waits for, or change it.
 
-    Runs are put in it with `ftui train RECIPE --queue`, and started one after the other as memory comes free.
+    Runs are put in it with `ftui train RECIPE --queue`, and started in order, each as soon as a GPU with the
+    memory it needs comes free.
     """
     from ftui.runs import queue as runs_queue
 

@@ -20,10 +20,13 @@ _WIDTH = 200
 _EXPLAINED = ("failed", "crashed", "stalled", "queued")
 
 
-def event_line(event: Mapping[str, Any]) -> str:
-    """What an event says to a person; "" for one that is only for machines."""
+def event_line(event: Mapping[str, Any], left: float | None = None) -> str:
+    """What an event says to a person; "" for one that is only for machines. left: seconds to the run's end."""
     describe = _EVENTS.get(str(event.get("type")))
-    return sanitize(describe(event)[:_WIDTH], lines=False) if describe else ""
+    if describe is None:
+        return ""
+    ending = f"  {span_text(left)} left" if left is not None else ""
+    return sanitize(f"{describe(event)}{ending}"[:_WIDTH], lines=False)
 
 
 def run_table(runs: Sequence[RunSummary]) -> str:
@@ -153,9 +156,6 @@ def _step(event: Mapping[str, Any]) -> str:
         parts.append(f"grad {norm:.3g}")
     if speed := rate_text(_figure(event, "tokens_per_second")):
         parts.append(f"{speed} tok/s")
-    each = _figure(event, "step_time")
-    if each is not None and steps:
-        parts.append(f"{span_text(max(0.0, (steps - (step or 0)) * each))} left")
     return "  ".join(parts)
 
 
@@ -180,8 +180,14 @@ def _preferred(event: Mapping[str, Any], prefix: str) -> str:
 def _data(event: Mapping[str, Any]) -> str:
     dropped = event.get("dropped")
     reasons = dropped.items() if isinstance(dropped, dict) else ()
-    left_out = ", ".join(f"{count} {reason}" for reason, count in reasons if count)
-    rows = f"data: {event.get('train_rows')} rows to train on, {event.get('eval_rows')} held back"
+    first = event.get("first_dropped")
+    begins = (
+        {reason: f" (from row {row})" for reason, row in first.items()} if isinstance(first, dict) else {}
+    )
+    left_out = ", ".join(f"{count} {reason}{begins.get(reason, '')}" for reason, count in reasons if count)
+    pieces, count = event.get("train_pieces"), event.get("train_rows")
+    cut = f" (cut into {pieces} pieces)" if pieces is not None and pieces != count else ""
+    rows = f"data: {count} rows to train on{cut}, {event.get('eval_rows')} held back"
     warnings = event.get("warnings")
     noted = warnings.items() if isinstance(warnings, dict) else ()
     parts = [rows, f"left out: {left_out}" if left_out else ""]

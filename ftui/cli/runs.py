@@ -142,7 +142,9 @@ def resume(ctx: click.Context, run: str, following: bool, directory: Path | None
     if following:
         ctx.exit(follow_run(rundir, as_json, skip_bytes=seen))
     result = {"run": rundir.id, "state": run_state(rundir), "step": resumed.step, "notice": resumed.notice}
-    emit(result, as_json, lambda: f"{rundir.id} goes on from step {resumed.step}, in the background")
+    over = "starts over from step 0" if resumed.notice else "is started"
+    how = f"goes on from step {resumed.step}" if resumed.step else over
+    emit(result, as_json, lambda: f"{rundir.id} {how}, in the background")
 
 
 @command.command(epilog=example("ftui runs compare last tickets-0412-153012"))
@@ -229,6 +231,7 @@ def _examination(rundir: RunDir, state: State) -> dict[str, Any]:
 
 
 def _details(rundir: RunDir, run: RunSummary, shown: dict[str, Any]) -> str:
+    from ftui.runs.devices import show_devices
     from ftui.runs.repeat import repeat_command
 
     manifest = shown["manifest"]
@@ -240,17 +243,19 @@ def _details(rundir: RunDir, run: RunSummary, shown: dict[str, Any]) -> str:
         ("place", f"{run.position} in the queue" if run.position else ""),
         ("directory", shown["dir"]),
         ("attempts", shown["attempts"]),
+        ("device", show_devices(run.devices)),
         ("trainer", f"pid {shown['pid']}" if shown["pid"] else ""),
         ("base", manifest.get("base", "")),
         ("data", train.get("path", "")),
         ("adapter", shown["adapter"] or ""),
-        ("to repeat", repeat_command(rundir)),
         ("log", rundir.log_path),
     ]
     lines = [run_line(run)]
     if shown["hint"]:
         lines.append(f"  {one_line(shown['hint'], 200)}")
     lines += [f"  {name:<10} {one_line(str(value), 300)}" for name, value in facts if value]
+    if command := repeat_command(rundir):  # never cut short: it is there to be copied
+        lines.append(f"  {'to repeat':<10} {sanitize(command, lines=False)}")
     for alarm in shown["alarms"]:
         lines += [f"  {alarm['severity']:<10} {alarm['message']}", f"  {'':<10} {alarm['hint']}"]
     for alarm in shown["past_alarms"]:

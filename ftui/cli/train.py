@@ -49,7 +49,15 @@ _EXIT_INTERRUPTED = 130
 @click.option(
     "--needs", metavar="SIZE", help="With --queue: memory that must be free, such as 14GB; else as estimated."
 )
-@click.option("--anyway", is_flag=True, help="Start it even where another run trains on the same GPU.")
+@click.option(
+    "--anyway", is_flag=True, help="Start it in spite of errors found in it, and of a run on the same GPU."
+)
+@click.option(
+    "--launcher",
+    default="",
+    metavar="COMMAND",
+    help='Starts the run\'s processes: "torchrun --nproc-per-node=8", "accelerate launch --use_fsdp".',
+)
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would run, then stop.")
 @workspace_option
 @json_option
@@ -64,6 +72,7 @@ def command(
     queueing: bool,
     needs: str | None,
     anyway: bool,
+    launcher: str,
     dry_run: bool,
     directory: Path | None,
     as_json: bool,
@@ -73,7 +82,10 @@ def command(
     RECIPE is a file, the name of a recipe in the workspace, or a preset. The run goes on in the background
     when this command has returned, when the terminal is closed, and when the connection is lost.
     """
+    from ftui.cli.recipe_findings import tell_findings
     from ftui.runs.launch import launch, plain_name
+    from ftui.runs.launcher import join_command
+    from ftui.runs.manifest import find_inputs
     from ftui.runs.recipes import find_recipe
     from ftui.runs.room import look_for_room
 
@@ -82,35 +94,47 @@ def command(
     recipe = load_recipe(path).with_values(dict(map(parse_assignment, assignments)))
     if name:
         recipe = recipe.with_values({"name": plain_name(name)})
-    if dry_run:
-        _dry_run(workspace, recipe, path, as_json)
-        return
-    repeat = _to_repeat(path, name, assignments)
-    if queueing:
-        if following or anyway:
-            raise FtuiError("--queue waits for its turn", "leave --follow and --anyway out")
-        _enqueue(workspace, recipe, path, repeat, parse_size(needs) if needs else None, as_json)
-        return
-    if needs:
+    if queueing and (following or anyway):
+        raise FtuiError("--queue waits for its turn", "leave --follow and --anyway out")
+    if needs and not queueing:
         raise FtuiError("--needs says what a queued run waits for", "add --queue")
-    if notice := look_for_room(workspace, recipe, path, anyway=anyway):
+    if launcher and queueing:
+        raise FtuiError("a launcher starts on machines that wait for it", "leave --queue or --launcher out")
+    memory = parse_size(needs) if needs else None
+    inputs = find_inputs(workspace, recipe, path)
+    findings = tell_findings(workspace, recipe, path, anyway=anyway, as_json=as_json)
+    if dry_run:
+        _dry_run(workspace, recipe, inputs, findings, as_json)
+        return
+    repeat = _to_repeat(path, name, assignments, launcher, workspace)
+    if queueing:
+        _enqueue(workspace, recipe, path, repeat, memory, findings, as_json)
+        return
+    if not launcher and (notice := look_for_room(workspace, recipe, path, anyway=anyway)):
         click.echo(f"ftui: {notice}", err=True)
-    rundir = launch(workspace, recipe, recipe_path=path, command=repeat)
+    rundir = launch(workspace, recipe, recipe_path=path, command=repeat, launcher=launcher)
     if following:
         ctx.exit(follow_run(rundir, as_json))
-    result = {"run": rundir.id, "dir": rundir.path, "state": run_state(rundir)}
-    emit(result, as_json, lambda: _started(rundir))
+    run = summarize(rundir)
+    result = {"run": run.id, "dir": run.path, "state": run.state, "devices": run.devices}
+    emit({**result, "findings": findings}, as_json, lambda: _started(run, join_command(rundir)))
 
 
 def _enqueue(
-    workspace: Workspace, recipe: Recipe, path: Path, repeat: str, needs: int | None, as_json: bool
+    workspace: Workspace,
+    recipe: Recipe,
+    path: Path,
+    repeat: str,
+    needs: int | None,
+    findings: list[dict[str, Any]],
+    as_json: bool,
 ) -> None:
     from ftui.runs.queue import enqueue
 
     rundir = enqueue(workspace, recipe, recipe_path=path, command=repeat, needs=needs)
     run = next((one for one in list_runs(workspace) if one.id == rundir.id), summarize(rundir))
     result = {"run": rundir.id, "dir": rundir.path, "state": run.state, "position": run.position}
-    emit({**result, "reason": run.reason}, as_json, lambda: _queued(run))
+    emit({**result, "reason": run.reason, "findings": findings}, as_json, lambda: _queued(run))
 
 
 def _queued(run: RunSummary) -> str:
@@ -129,13 +153,14 @@ def follow_run(rundir: RunDir, as_json: bool, *, skip_bytes: int = 0) -> int:
     Ctrl-C only stops looking. skip_bytes: of its events, those told before a resume.
     """
     from ftui.runs.follow import follow_batches
+    from ftui.runs.pace import Clock
     from ftui.runs.tail import EventTail
 
-    progress = Progress()
+    progress, clock = Progress(), Clock(rundir)
     try:
         for batch in follow_batches(rundir, EventTail(rundir.events_path, skip_bytes)):
             for event in batch:
-                _tell(event, progress, as_json)
+                _tell(event, clock.left(event), progress, as_json)
     except KeyboardInterrupt:
         progress.clear()
         click.echo(
@@ -155,22 +180,22 @@ def follow_run(rundir: RunDir, as_json: bool, *, skip_bytes: int = 0) -> int:
     return _EXIT_CODES.get(run.state, _EXIT_RUN_FAILED)
 
 
-def _tell(event: dict[str, Any], progress: Progress, as_json: bool) -> None:
+def _tell(event: dict[str, Any], left: float | None, progress: Progress, as_json: bool) -> None:
     if event["type"] == "progress":
         done, total = event.get("done"), event.get("total")
         if isinstance(done, int | float) and isinstance(total, int | float):
             progress(one_line(str(event.get("stage")), 28), int(done), int(total))
-    elif (line := event_line(event)) and not as_json:
+    elif (line := event_line(event, left)) and not as_json:
         progress.clear()
         click.echo(line)
 
 
-def _dry_run(workspace: Workspace, recipe: Recipe, path: Path, as_json: bool) -> None:
-    """Finds and opens everything the run needs. Raises FtuiError for the first thing that is wrong."""
+def _dry_run(
+    workspace: Workspace, recipe: Recipe, inputs: Inputs, findings: list[dict[str, Any]], as_json: bool
+) -> None:
+    """Opens everything the run needs. Raises FtuiError for the first thing that is wrong."""
     from ftui.data.dataset import Dataset
-    from ftui.runs.manifest import find_inputs
 
-    inputs = find_inputs(workspace, recipe, path)
     for file in filter(None, (inputs.train, inputs.validation)):
         Dataset.open(file)
     plan = {
@@ -183,6 +208,7 @@ def _dry_run(workspace: Workspace, recipe: Recipe, path: Path, as_json: bool) ->
             "validation": inputs.validation or recipe.data.validation,
             "recipe": inputs.recipe.to_dict(),
         },
+        "findings": findings,
     }
     emit(plan, as_json, lambda: _planned(workspace, inputs))
 
@@ -208,17 +234,23 @@ def _planned(workspace: Workspace, inputs: Inputs) -> str:
     return "\n".join(f"{label:<10} {one_line(str(value), 300)}" for label, value in facts)
 
 
-def _started(rundir: RunDir) -> str:
+def _started(run: RunSummary, join: str) -> str:
+    other = f"\n  join   on other machines, with their own rank: {one_line(join, 400)}" if join else ""
     return (
-        f"{rundir.id} is training in the background; it outlives this terminal\n"
-        f"  watch  ftui runs events {rundir.id} --follow   (or open ftui)\n"
-        f"  stop   ftui runs stop {rundir.id}"
+        f"{run.id} is training in the background; it outlives this terminal\n"
+        f"  watch  ftui runs events {run.id} --follow   (or open ftui)\n"
+        f"  stop   ftui runs stop {run.id}{other}"
     )
 
 
-def _to_repeat(path: Path, name: str | None, assignments: tuple[str, ...]) -> str:
+def _to_repeat(
+    path: Path, name: str | None, assignments: tuple[str, ...], launcher: str, workspace: Workspace
+) -> str:
+    """The same command for any directory: recipe and workspace are named in full."""
     words = ["ftui", "train", str(path.resolve())]
     words += ["--name", name] if name else []
     for assignment in assignments:
         words += ["--set", assignment]
+    words += ["--launcher", launcher] if launcher else []
+    words += ["--workspace", str(workspace.root)]
     return shlex.join(words)

@@ -58,7 +58,7 @@ def stalled(vitals: Vitals) -> Alarm | None:
             "stalled",
             "error",
             f"nothing was heard of it for {vitals.silence / 60:.0f} minutes",
-            "read the log; S ends it, R goes on from the last checkpoint",
+            "read the log; S ends it, R resumes it",
             "stop_now",
         )
     return None
@@ -124,9 +124,11 @@ def memory_near_limit(vitals: Vitals) -> Alarm | None:
 
 
 def disk_nearly_full(vitals: Vitals) -> Alarm | None:
-    """Fewer than two checkpoints fit on the disk."""
+    """Fewer than two checkpoints fit on the disk, or the newest could not be written."""
     if not vitals.active:
         return None
+    if vitals.refused:
+        return disk_refused(vitals.refused)
     if vitals.disk_free is None:
         raise Unchecked("the disk does not tell its free space")
     if not vitals.checkpoint_bytes:
@@ -140,6 +142,12 @@ def disk_nearly_full(vitals: Vitals) -> Alarm | None:
             "machine",
         )
     return None
+
+
+def disk_refused(message: str, step: int = 0) -> Alarm:
+    """The alarm of a disk that would not take what `message` says."""
+    hint = "free disk space: `ftui runs delete` old runs"
+    return Alarm("disk-nearly-full", "error", message, hint, "machine", step)
 
 
 def _gpu(vitals: Vitals) -> GpuFigures:

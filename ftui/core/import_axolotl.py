@@ -13,6 +13,7 @@ from ftui.core.import_shared import (
     ONLY_AT_THE_END,
     OPTIMIZERS,
     SCHEDULERS,
+    held_back,
     how_often,
     plain_name,
     trackers,
@@ -21,7 +22,7 @@ from ftui.core.import_shared import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ftui.core.recipe_import import Reading
+    from ftui.core.import_reading import Reading
 
 
 NEEDLESS = frozenset(
@@ -72,14 +73,8 @@ def _data(reading: Reading) -> None:
         others = ", ".join(_file(one) for one in datasets[1:])
         reading.remark("datasets", f"only the first is taken: join the files ({others[:120]})")
     tests = reading.take("test_datasets")
-    size = reading.number("val_set_size", default=0)
-    if isinstance(tests, list) and tests and isinstance(tests[0], dict):
-        values["data.validation"] = _file(tests[0])
-    elif size >= 1:
-        reading.remark("val_set_size", "a number of examples: 0.1 of them is held back instead")
-        values["data.validation"] = 0.1
-    else:
-        values["data.validation"] = size
+    own = isinstance(tests, list) and tests and isinstance(tests[0], dict)
+    values["data.validation"] = held_back(reading, "val_set_size", _file(tests[0]) if own else "")
     values["data.max_length"] = reading.whole("sequence_len", default=512)
     values["data.overlong"] = reading.choice(
         "excess_length_strategy", {"drop": "drop", "truncate": "truncate"}, "drop", "strategy"

@@ -13,13 +13,14 @@ from ftui.core.import_shared import (
     DTYPES,
     OPTIMIZERS,
     SCHEDULERS,
+    held_back,
     how_often,
     plain_name,
     trackers,
 )
 
 if TYPE_CHECKING:
-    from ftui.core.recipe_import import Reading
+    from ftui.core.import_reading import Reading
 
 _STAGES = {"pt": "pretrain", "sft": "sft", "dpo": "dpo", "kto": "kto"}
 NEEDLESS = frozenset(
@@ -66,7 +67,9 @@ def _data(reading: Reading) -> None:
         values["data.train"] = reading.find_data(names[0])
     if len(names) > 1:
         reading.remark("dataset", f"only the first is taken: join the files ({', '.join(names[1:])})")
-    _validation(reading)
+    held_out = reading.text("eval_dataset").split(",")[0].strip()
+    file = reading.find_data(held_out) if held_out else ""
+    values["data.validation"] = held_back(reading, "val_size", file)
     values["data.max_length"] = reading.whole("cutoff_len", default=2048)
     values["data.overlong"] = "truncate"
     packing = reading.take("packing")
@@ -78,18 +81,6 @@ def _data(reading: Reading) -> None:
     values["data.train_on"] = (
         "all" if reading.on("train_on_prompt") else "last" if reading.on("mask_history") else "assistant"
     )
-
-
-def _validation(reading: Reading) -> None:
-    size = reading.number("val_size", default=0)
-    file = reading.text("eval_dataset")
-    if file:
-        reading.values["data.validation"] = reading.find_data(file.split(",")[0].strip())
-    elif size >= 1:
-        reading.remark("val_size", "a number of examples: 0.1 of them is held back instead")
-        reading.values["data.validation"] = 0.1
-    else:
-        reading.values["data.validation"] = size
 
 
 def _adapter(reading: Reading) -> None:

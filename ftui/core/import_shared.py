@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ftui.core.recipe_import import Reading
+    from ftui.core.import_reading import Reading
 
 # A share of the run that is all of it: `every` = 1 means each step.
 ONLY_AT_THE_END = 0.999
@@ -43,6 +43,17 @@ def how_often(reading: Reading, strategies: Sequence[str], steps: str, default: 
         epochs = max(1, reading.number("num_train_epochs", "num_epochs", default=3))
         return min(ONLY_AT_THE_END, 1 / epochs)
     return given or default
+
+
+def held_back(reading: Reading, key: str, file: str) -> str | float:
+    """`data.validation`: the file of their own examples, else the share that `key` holds back."""
+    size = reading.number(key, default=0)
+    if file:
+        return file
+    if size >= 1:
+        reading.remark(key, "a number of examples: 0.1 of them is held back instead")
+        return 0.1
+    return size
 
 
 def trackers(reading: Reading, given: Any) -> list[str]:

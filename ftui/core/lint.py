@@ -147,9 +147,11 @@ def _length_of_run(recipe: Recipe, facts: Facts) -> Iterator[Finding]:
             "training.epochs", "warning", message, "three are usually enough", {"training.epochs": 3}
         )
     steps = facts.schedule.steps if facts.schedule else training.max_steps
-    if steps and as_steps(training.warmup, steps) >= steps and training.warmup:
+    # A share is at least one step, which a trial of a single step cannot help.
+    if steps > 1 and as_steps(training.warmup, steps) >= steps and training.warmup:
         message = f"warming up for {as_steps(training.warmup, steps):,} steps in a run of {steps:,}"
-        yield Finding("training.warmup", "error", message, "use a tenth of the run", {"training.warmup": 0.1})
+        shorter = {"training.warmup": 0.1}
+        yield Finding("training.warmup", "warning", message, "use a tenth of the run", shorter)
     if facts.schedule and steps < 10:
         message = f"the run is {steps} {'step' if steps == 1 else 'steps'} long: too few to learn much"
         if training.max_steps:
@@ -264,7 +266,7 @@ def _memory(recipe: Recipe, facts: Facts) -> Iterator[Finding]:
     have = f"{show_size(estimate.memory)} on {facts.hardware.name if facts.hardware else 'the device'}"
     hint, fix = _lighter(recipe)
     if (processes := recipe.launch.processes) > 1:
-        hint += f"; {processes} processes are faster, not larger: each holds the whole model"
+        hint += f"; {processes} processes are faster, not larger: each holds the whole model but with FSDP"
     field = next(iter(fix), "model.base")
     if estimate.total > estimate.memory:
         message = f"needs about {show_size(estimate.total)}, and there are {have}"

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, ValidationError
 
 from ftui.core.errors import FtuiError
-from ftui.core.objectives import PREFERENCE
 from ftui.core.recipe_errors import explain_errors, suggest
 from ftui.core.recipe_fields import describe
 from ftui.core.recipe_sections import (
@@ -38,9 +37,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ftui.core.recipe_fields import RecipeField
-
-# What this version trains: all objectives of the contract.
-TRAINABLE = ("sft", "pretrain", *PREFERENCE)
 
 
 class Recipe(Section):
@@ -95,13 +91,8 @@ class Recipe(Section):
 
 @functools.cache
 def fields() -> dict[str, RecipeField]:
-    """Every field by dotted name in the contract's order, without `schema`."""
+    """Every field by dotted name, in the order of the sections, without `schema`."""
     return {name: field for name, field in describe(Recipe).items() if name != "schema"}
-
-
-def field_names() -> list[str]:
-    """Every dotted field name, in the contract's order, without `schema`."""
-    return list(fields())
 
 
 def known_field(name: str) -> RecipeField:
@@ -171,10 +162,8 @@ def _comment(field: RecipeField) -> str:
 
 
 __all__ = [
-    "TRAINABLE",
     "Recipe",
     "field_errors",
-    "field_names",
     "fields",
     "known_field",
     "load_recipe",

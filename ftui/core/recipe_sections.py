@@ -193,14 +193,15 @@ class Evaluation(Section):
         ge=0,
         le=1_000_000,
     )
-    prompts: list[Text] = option([], "Questions answered at every checkpoint, so that you see it learn.")
+    prompts: list[Text] = option([], "Questions answered at step 0 and every checkpoint: see it learn.")
     max_new_tokens: int = option(96, "Longest answer to those prompts.", unit="tokens", ge=1, le=32768)
 
 
 class Checkpoints(Section):
     every: float = option(
         0.25,
-        "How often progress is saved: a share of the run, or steps; 0 is only at the end.",
+        "How often progress is saved: a share of the run, or steps; 0 is only at the end and at each new best "
+        "evaluation.",
         ge=0,
         le=1_000_000_000,
     )

@@ -60,7 +60,7 @@ class Vitals:
     steps, evals: columns of equal length by name, NaN where not told; "step" ascends. total_steps: 0 when not
     known. silence: seconds since the run was last heard of, None when it has ended. disk_free,
     checkpoint_bytes: None when not known. patience: seconds of silence that are still usual. clip: the norm
-    gradients are clipped to, 0 when they are not.
+    gradients are clipped to, 0 when they are not. refused: says that the newest checkpoint could not be saved.
     """
 
     steps: Mapping[str, Sequence[float]] = field(default_factory=dict)
@@ -73,6 +73,7 @@ class Vitals:
     gpu: GpuFigures | None = None
     disk_free: float | None = None
     checkpoint_bytes: float | None = None
+    refused: str = ""
 
 
 class Unchecked(Exception):

@@ -52,7 +52,7 @@ class Latest:
         if question.answered.is_set():
             self._known, self._question = question.answer, None
         elif time.monotonic() - question.asked > self._old:
-            self._known = tuple(Gpu(gpu.index, gpu.name, mig=gpu.mig) for gpu in self._known)
+            self._known = tuple(Gpu(gpu.index, gpu.name, mig=gpu.mig, uuid=gpu.uuid) for gpu in self._known)
         return self._known
 
     def _answer(self, question: _Question) -> None:

@@ -6,6 +6,7 @@ One process-wide reader keeps its device handles; `snapshot` is meant for a thre
 from __future__ import annotations
 
 import importlib
+import re
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -34,6 +35,8 @@ _MOST_REASONS = (1 << 32) - 1
 _MOST_GPUS = 64
 _MOST_SLICES = 16
 _NAME_LENGTH = 128
+# It is put into an environment variable, in a list with commas.
+_UUID = re.compile(r"(GPU|MIG)-[0-9A-Za-z/-]{1,96}")
 
 _TEMPERATURE_GPU = 0
 _MEMORY_V2 = 0x02000028
@@ -54,7 +57,8 @@ class Gpu:
     memory_used, memory_total: bytes. utilization: percent. temperature: degrees Celsius. power,
     power_limit: watts. throttle: why its clocks are held down, () when they are not. power_capped: held
     back by its power limit, which is usual under full load. mig: the slice's number, None for a whole GPU.
-    processes: who holds memory on it, most first; () also where the driver does not tell.
+    processes: who holds memory on it, most first; () also where the driver does not tell. uuid: as
+    $CUDA_VISIBLE_DEVICES takes it, "GPU-..." or "MIG-..."; "" where the driver does not tell.
     """
 
     index: int
@@ -69,6 +73,7 @@ class Gpu:
     power_capped: bool | None = None
     mig: int | None = None
     processes: tuple[GpuProcess, ...] = ()
+    uuid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ class _Device:
     handle: Any
     board: Any
     mig: int | None = None
+    uuid: str = ""
 
 
 class Reader:
@@ -139,7 +145,8 @@ class Reader:
         handle = self._ask("nvmlDeviceGetHandleByIndex", index)
         if handle is None:
             return [_Device(index, "GPU", None, None)]
-        board = _Device(index, _text(self._ask("nvmlDeviceGetName", handle)) or "GPU", handle, handle)
+        name = _text(self._ask("nvmlDeviceGetName", handle)) or "GPU"
+        board = _Device(index, name, handle, handle, uuid=self._uuid(handle))
         mode = self._ask("nvmlDeviceGetMigMode", handle)
         if not isinstance(mode, list | tuple) or not mode or not mode[0]:
             return [board]
@@ -149,12 +156,12 @@ class Reader:
             part = self._ask("nvmlDeviceGetMigDeviceHandleByIndex", handle, number)
             if part is not None:
                 name = _text(self._ask("nvmlDeviceGetName", part)) or f"{board.name} MIG {number}"
-                slices.append(_Device(index, name, part, handle, number))
+                slices.append(_Device(index, name, part, handle, number, self._uuid(part)))
         return slices or [board]
 
     def _read(self, device: _Device) -> Gpu:
         if device.handle is None:
-            return Gpu(device.index, device.name)
+            return Gpu(device.index, device.name, mig=device.mig, uuid=device.uuid)
         memory = self._ask("nvmlDeviceGetMemoryInfo", device.handle, _MEMORY_V2)
         if memory is None:
             memory = self._ask("nvmlDeviceGetMemoryInfo", device.handle)
@@ -179,7 +186,12 @@ class Reader:
             power_capped=None if reasons is None else bool(reasons & _POWER_CAP),
             mig=device.mig,
             processes=read_processes([*self._running("Compute", device), *self._running("Graphics", device)]),
+            uuid=device.uuid,
         )
+
+    def _uuid(self, handle: Any) -> str:
+        text = _text(self._ask("nvmlDeviceGetUUID", handle))
+        return text if _UUID.fullmatch(text) else ""
 
     def _running(self, kind: str, device: _Device) -> list[Any]:
         """NVML's records of the processes that compute or draw on a device."""

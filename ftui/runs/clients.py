@@ -29,7 +29,6 @@ from ftui.runs.process import child_environment, python_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
-    from types import TracebackType
     from typing import Self
 
     Event = dict[str, Any]
@@ -187,9 +186,7 @@ class EngineClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _events(self, number: int, inbox: queue.SimpleQueue[Event | None]) -> Generator[Event]:

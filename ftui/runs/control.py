@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 from ftui.core.errors import FtuiError
 from ftui.runs import process
 from ftui.runs.evidence import supervisor_of, trainer_of
-from ftui.runs.launch import start_attempt
+from ftui.runs.launch import start_now
 from ftui.runs.lifecycle import ACTIVE, ENDED
 from ftui.runs.queue_files import is_waiting, locked, read_entry
-from ftui.runs.rundir import RunDir, last_attempt, replace_json
-from ftui.runs.state import judge, run_state
+from ftui.runs.rundir import RunDir, checkpoint_step, last_attempt, replace_json
+from ftui.runs.state import LAST, judge, run_state, summarize
 from ftui.runs.supervise import NOW, STOP, hold
+from ftui.runs.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ftui.runs.lifecycle import State
-    from ftui.runs.workspace import Workspace
 
 TRASH = ".trash"
 _AGAIN = re.compile(r"~(\d{1,9})$")  # the second run of a name in the trash is called NAME~2
@@ -110,24 +110,14 @@ def _resume(rundir: RunDir, trainer_command: Sequence[str]) -> Resumed:
     notice = "" if step or state == "queued" else "no checkpoint was saved: it starts over from step 0"
     root = Path(str(rundir.read_manifest().get("workspace") or rundir.path.parent.parent))
     root = root if root.is_dir() else rundir.path
+    here = Workspace(rundir.path.parent.parent)
     if state == "queued":
         entry = read_entry(rundir)
-        start_attempt(rundir, root, trainer_command, variables=entry.environment, needs=entry.needs)
+        variables, needs = entry.environment, entry.needs
+        start_now(rundir, here, trainer_command, root=root, variables=variables, needs=needs)
     else:
-        start_attempt(rundir, root, trainer_command)
+        start_now(rundir, here, trainer_command, root=root)
     return Resumed(rundir, step, notice)
-
-
-def checkpoint_step(rundir: RunDir) -> int:
-    """The step of the newest complete checkpoint, 0 when there is none.
-
-    A checkpoint is `checkpoints/step-N/` whose last file, `complete`, is there: the trainer takes no other.
-    """
-    with contextlib.suppress(OSError):
-        names = [path.parent.name for path in rundir.checkpoints.glob("step-*/complete")]
-        steps = [name.removeprefix("step-") for name in names]
-        return max((int(step) for step in steps if step.isdecimal()), default=0)
-    return 0
 
 
 def delete(rundir: RunDir) -> Path:
@@ -141,25 +131,44 @@ def delete(rundir: RunDir) -> Path:
         return _move(rundir.path, target)
 
 
-def restore(workspace: Workspace, run_id: str) -> RunDir:
-    """Takes a deleted run, the last of that name, out of the trash; one that was queued is queued again.
+def restore(workspace: Workspace, text: str) -> RunDir:
+    """Takes a deleted run out of the trash; one that was queued is queued again.
 
-    Raises FtuiError when it is not there, or its id is taken.
+    text: as for `find_run`; of several that had the same id the one thrown away last is meant. Raises
+    FtuiError when it is not there, or its id is taken.
     """
     trash = workspace.runs / TRASH
-    known = bool(run_id) and run_id not in (".", "..") and not set("/\0") & set(run_id)
-    thrown = trash / run_id
-    while known and (later := _later(thrown)).is_dir():
-        thrown = later
-    if not known or not thrown.is_dir():
-        raise FtuiError("no such deleted run", f"{trash} holds those there are", run_id)
-    return RunDir(_move(thrown, workspace.runs / _AGAIN.sub("", run_id)))
+    thrown = _find_thrown(trash, text)
+    return RunDir(_move(thrown, workspace.runs / _AGAIN.sub("", thrown.name)))
+
+
+def _find_thrown(trash: Path, text: str) -> Path:
+    runs: dict[str, Path] = {}
+    with contextlib.suppress(OSError):
+        for path in filter(Path.is_dir, trash.iterdir()):
+            name = _AGAIN.sub("", path.name)
+            runs[name] = max(path, runs.get(name, path), key=_again)
+    if text in runs:
+        return runs[text]
+    if text == LAST and runs:
+        return max(runs.values(), key=lambda path: (summarize(RunDir(path)).started or 0, path.name))
+    matches = sorted(name for name in runs if text and name.startswith(text))
+    if len(matches) == 1:
+        return runs[matches[0]]
+    if matches:
+        hint = f"did you mean {matches[-1]}?"
+        raise FtuiError(f"{len(matches)} deleted runs begin with this", hint, text)
+    raise FtuiError("no such deleted run", f"{trash} holds those there are", text)
+
+
+def _again(thrown: Path) -> int:
+    number = _AGAIN.search(thrown.name)
+    return int(number[1]) if number else 1
 
 
 def _later(thrown: Path) -> Path:
     """Where the next run of the same name lies in the trash."""
-    number = _AGAIN.search(thrown.name)
-    return thrown.with_name(f"{_AGAIN.sub('', thrown.name)}~{int(number[1]) + 1 if number else 2}")
+    return thrown.with_name(f"{_AGAIN.sub('', thrown.name)}~{_again(thrown) + 1}")
 
 
 def _move(path: Path, target: Path) -> Path:

@@ -17,7 +17,6 @@ from ftui.data.training import Only, encodable, read_examples
 from ftui.runs.clients import EngineClient
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
     from ftui.core.example import Example
@@ -109,9 +108,7 @@ class Encoder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def xray(

@@ -11,7 +11,7 @@ from ftui.runs import process
 from ftui.runs.lifecycle import Evidence
 from ftui.runs.process import Liveness, ProcessId
 from ftui.runs.queue_files import is_waiting
-from ftui.runs.rundir import RunDir, end_event, events_backwards, last_attempt
+from ftui.runs.rundir import RunDir, checkpoint_step, end_event, events_backwards, last_attempt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +56,7 @@ def gather(rundir: RunDir) -> Evidence:
         rebooted=supervisor is not None and supervisor.boot_id != process.boot_id(),
         host=supervisor.host if supervisor else "",
         run=rundir.id,
+        saved=checkpoint_step(rundir),
     )
 
 

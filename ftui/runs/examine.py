@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 from ftui.core.doctor import Examination, examine
 from ftui.core.errors import FtuiError
 from ftui.core.recipe import fields, read_document
+from ftui.core.text import one_line
 from ftui.core.vitals import GpuFigures, Vitals
 from ftui.gpu.host import disk_free
+from ftui.runs.devices import gpus_of
 from ftui.runs.evidence import silent_seconds
 from ftui.runs.figures import whole
 from ftui.runs.lifecycle import STALLED_SECONDS
+from ftui.runs.occupancy import devices_of
+from ftui.runs.rundir import FREE_DISK
 from ftui.runs.state import ACTIVE
 
 if TYPE_CHECKING:
@@ -39,8 +43,8 @@ def examine_run(
 ) -> Examination:
     """What is wrong with a run, by what it has told so far.
 
-    gpus: snapshots of the last minute, the oldest first. pid: of the trainer; where there are several GPUs it
-    tells which of them is the run's.
+    gpus: snapshots of the last minute, the oldest first. pid: of the trainer; of several GPUs it tells which
+    is the run's where its files do not.
     """
     active = state in ACTIVE
     sizes = [whole(event.get("bytes")) for event in history.checkpoints]
@@ -54,11 +58,29 @@ def examine_run(
             active=active,
             silence=silent_seconds(rundir) if active else None,
             patience=STALLED_SECONDS,
-            gpu=_gpu_figures(gpus, pid) if active else None,
+            gpu=_gpu_figures(gpus, devices_of(rundir.read_proc()), pid) if active and gpus else None,
             disk_free=disk_free(rundir.path),
             checkpoint_bytes=next((float(size) for size in sizes if size is not None), None),
+            refused=_unsaved(history),
         )
     )
+
+
+def disk_refusals(history: History) -> list[tuple[str, int]]:
+    """(what the disk would not take, at which step or 0), the oldest first."""
+    told = [event for event in history.notices if event.get("hint") == FREE_DISK]
+    return [(one_line(str(event.get("message")), 200), whole(event.get("step")) or 0) for event in told]
+
+
+def _unsaved(history: History) -> str:
+    """That this attempt could not save its newest checkpoint; "" once it could."""
+    number = history.newest.get("attempt", {}).get("attempt")
+    told = [event for event in history.notices if event.get("hint") == FREE_DISK and event.get("step")]
+    if not told or told[-1].get("attempt") != number:
+        return ""
+    saved = history.checkpoints[-1] if history.checkpoints else {}
+    later = (whole(saved.get("seq")) or 0) > (whole(told[-1].get("seq")) or 0)
+    return "" if later else one_line(str(told[-1].get("message")), 200)
 
 
 def clip_of(rundir: RunDir) -> float:
@@ -88,8 +110,12 @@ def drawn(
     return thinned
 
 
-def _gpu_figures(snapshots: Sequence[Sequence[Gpu]], pid: int | None) -> GpuFigures | None:
-    mine = [_gpu_of(snapshot, pid) for snapshot in snapshots]
+def _gpu_figures(
+    snapshots: Sequence[Sequence[Gpu]], devices: Sequence[str] | None, pid: int | None
+) -> GpuFigures | None:
+    if devices is None:  # it runs on another machine
+        return None
+    mine = [_gpu_of(snapshot, devices, pid) for snapshot in snapshots]
     samples = [gpu for gpu in mine if gpu is not None]
     if not samples:
         return None
@@ -101,8 +127,8 @@ def _gpu_figures(snapshots: Sequence[Sequence[Gpu]], pid: int | None) -> GpuFigu
     )
 
 
-def _gpu_of(gpus: Sequence[Gpu], pid: int | None) -> Gpu | None:
-    """The only GPU there is, else the one that the process `pid` holds memory on."""
-    if len(gpus) == 1:
-        return gpus[0]
-    return next((gpu for gpu in gpus if any(one.pid == pid for one in gpu.processes)), None)
+def _gpu_of(gpus: Sequence[Gpu], devices: Sequence[str], pid: int | None) -> Gpu | None:
+    """The run's GPU, the first where it has several; the only one there is where it does not say."""
+    if found := gpus_of(devices, gpus, pid):
+        return found[0]
+    return gpus[0] if len(gpus) == 1 and not devices else None

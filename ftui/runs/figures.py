@@ -68,7 +68,8 @@ def latest_figures(rundir: RunDir, attempt: int, started: float) -> Figures:
         loss=found.values.get("loss"),
         eval_loss=found.values.get("eval_loss"),
         tokens_per_second=found.values.get("tokens_per_second"),
-        eta_seconds=number(status.get("eta_seconds")) or found.values.get("eta_seconds"),
+        # The trainer knows more than its last step tells, and says nothing while it cannot know.
+        eta_seconds=number(status.get("eta_seconds")) if status else found.values.get("eta_seconds"),
         stage=stage,
     )
 

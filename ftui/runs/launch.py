@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
 import threading
 import time
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ftui.core.durable import replace_bytes
 from ftui.core.errors import FtuiError, ModelError
-from ftui.runs.devices import devices_here, processes_of
+from ftui.gpu import nvml
+from ftui.runs.choice import has_choice, least_disturbed
+from ftui.runs.devices import VISIBLE, devices_used, processes_of, variables_for
+from ftui.runs.launcher import check_launcher, launcher_of
+from ftui.runs.lease import arranging
 from ftui.runs.manifest import build_manifest, find_inputs
+from ftui.runs.memory_need import memory_need
+from ftui.runs.occupancy import look
 from ftui.runs.process import RUN_VARIABLE, child_environment, python_command, start_detached
-from ftui.runs.queue_files import write_entry
-from ftui.runs.rundir import RunDir, last_attempt, replace_bytes, replace_json
+from ftui.runs.queue_files import Entry, write_entry
+from ftui.runs.rundir import RunDir, last_attempt, replace_json
 from ftui.runs.scope import SCOPE, in_scope, scoped
+from ftui.runs.state import summaries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,11 +34,11 @@ if TYPE_CHECKING:
 
     from ftui.core.recipe import Recipe
     from ftui.runs.manifest import Inputs
-    from ftui.runs.queue_files import Entry
     from ftui.runs.workspace import Workspace
 
 _START_SECONDS = 30.0
 _NAME_LENGTH = 48
+_ALL = 1 << 10
 
 
 def launch(
@@ -38,22 +48,54 @@ def launch(
     recipe_path: Path | None = None,
     name: str | None = None,
     command: str = "",
+    launcher: str = "",
     trainer_command: Sequence[str] = (),
 ) -> RunDir:
     """Starts `recipe` as a new run that outlives this process, and returns its directory at once.
 
-    recipe_path: where the recipe was read from; its data may lie beside it. name: the run's name, else the
-    recipe's. command: what repeats the run, else made up. trainer_command: runs in the trainer's place.
-    Raises FtuiError when a file is missing or the workspace cannot be written, ModelError when the
-    supervisor does not start.
+    Of several GPUs it takes those that are free. recipe_path: where the recipe was read from; its data may
+    lie beside it. name: the run's name, else the recipe's. command: what repeats the run, else made up.
+    launcher: starts the trainer's processes, such as "torchrun --nproc-per-node=2"; it sees all GPUs.
+    trainer_command: runs in the trainer's place. Raises FtuiError when a file is missing or the workspace
+    cannot be written, ModelError when the supervisor does not start.
     """
     if name:
         recipe = recipe.with_values({"name": plain_name(name)})
+    if launcher:
+        check_launcher(launcher)
     inputs = find_inputs(workspace, recipe, recipe_path)
     workspace.ensure()
-    rundir = make_run(workspace, inputs, hashed(workspace, inputs), command)
-    start_attempt(rundir, workspace.root, trainer_command)
+    manifest = hashed(workspace, inputs) | ({"launcher": launcher} if launcher else {})
+    rundir = make_run(workspace, inputs, manifest, command)
+    start_now(rundir, workspace, trainer_command)
     return rundir
+
+
+def start_now(
+    rundir: RunDir,
+    workspace: Workspace,
+    trainer_command: Sequence[str] = (),
+    *,
+    root: Path | None = None,
+    variables: Mapping[str, str | None] | None = None,
+    needs: int | None = None,
+) -> None:
+    """`start_attempt` on those of several GPUs that are free, else where it disturbs least.
+
+    root: where the trainer works, by default the workspace's. Raises as `start_attempt`, and FtuiError where
+    the runs cannot be read.
+    """
+    root, variables = root or workspace.root, variables or {}
+    visible = variables[VISIBLE] if VISIBLE in variables else os.environ.get(VISIBLE)
+    entry = Entry(needs=needs, processes=_processes(rundir), environment={VISIBLE: visible})
+    if not has_choice(entry, nvml.snapshot()):
+        start_attempt(rundir, root, trainer_command, variables=variables, needs=needs)
+        return
+    entry = replace(entry, estimate=_estimate(rundir, workspace))
+    with arranging():
+        machine = look(workspace, summaries(workspace), nvml.snapshot())
+        devices = least_disturbed(entry, machine)
+        start_attempt(rundir, root, trainer_command, variables=variables, needs=needs, devices=devices)
 
 
 def start_attempt(
@@ -63,19 +105,22 @@ def start_attempt(
     *,
     variables: Mapping[str, str | None] | None = None,
     needs: int | None = None,
+    devices: Sequence[str] = (),
 ) -> None:
     """Starts a supervisor on a run directory and waits until it has taken over (well under a second).
 
     variables: what is different in its environment, None for what is not set there. needs: bytes it is
-    expected to use, which others are told. Raises ModelError with the supervisor's last words when it does
-    not take over.
+    expected to use, which others are told. devices: all that it shall see, by default what its environment
+    says. Raises ModelError with the supervisor's last words when it does not take over.
     """
     environment = child_environment(**{RUN_VARIABLE: str(rundir.path)})
     for name, value in (variables or {}).items():
         environment.pop(name, None)
         if value is not None:
             environment[name] = value
-    devices = devices_here(processes_of(rundir.recipe_path), environment)
+    gpus = nvml.snapshot()
+    devices = devices or devices_used(gpus, environment.get(VISIBLE), _processes(rundir))
+    environment |= variables_for(devices, gpus)
     orders = [f"--attempt={last_attempt(rundir) + 1}", f"--devices={','.join(devices)}"]
     orders += [f"--memory={needs}"] if needs else []
     rest = [str(rundir.path), *trainer_command]
@@ -138,6 +183,20 @@ def make_run(
             raise FtuiError(f"cannot make the run: {error.strerror}", "", str(rundir.path)) from None
         raise
     return rundir
+
+
+def _estimate(rundir: RunDir, workspace: Workspace) -> int | None:
+    from ftui.core.recipe import load_recipe
+
+    try:
+        return memory_need(workspace, load_recipe(rundir.recipe_path), rundir.recipe_path)
+    except FtuiError:  # the trainer says what is wrong with its recipe
+        return None
+
+
+def _processes(rundir: RunDir) -> int:
+    """GPUs it takes: one a process, or all it sees where a launcher decides how many processes there are."""
+    return _ALL if launcher_of(rundir) else processes_of(rundir.recipe_path)
 
 
 def _new_directory(workspace: Workspace, wanted: str) -> RunDir:

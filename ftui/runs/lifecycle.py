@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ftui.runs.process import Liveness
+from ftui.runs.rundir import resuming
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +39,7 @@ class Evidence:
     attempt: 0 when no supervisor has recorded one. supervisor, trainer: None when never recorded.
     exit, end: the exit record and the trainer's `end` event of this attempt; {} when missing.
     queued: it waits for its turn. stepping: the attempt got as far as its first training step (or its plan of them).
-    run: its id, for what is to be typed.
+    run: its id, for what is to be typed. saved: the step of its newest complete checkpoint, 0 without one.
     silent_seconds: since the trainer last wrote anything. age_seconds: since the run was made.
     """
 
@@ -55,6 +56,7 @@ class Evidence:
     rebooted: bool = False
     host: str = ""
     run: str = "RUN"
+    saved: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +90,22 @@ def derive(evidence: Evidence) -> Verdict:
             return _ended(evidence.end.get("outcome"), evidence.end, evidence.end.get("message"))
         if Liveness.UNKNOWN not in (evidence.supervisor, evidence.trainer):
             reason = "the machine was restarted" if evidence.rebooted else "it was killed without a word"
-            return Verdict(
-                "crashed", reason, f"`ftui runs resume {evidence.run}` goes on from its last checkpoint"
-            )
+            return Verdict("crashed", reason, resuming(evidence.run, evidence.saved))
         if evidence.silent_seconds >= LOST_SECONDS:
             return Verdict("crashed", f"not heard of since it ran on {evidence.host}")
-    if evidence.stop_requested or evidence.end or evidence.trainer is Liveness.DEAD:
-        return Verdict("stopping", *(["finishing its last write"] if evidence.end else []))
+    if evidence.end and evidence.trainer is Liveness.DEAD:  # what its supervisor is about to record
+        return _ended(evidence.end.get("outcome"), evidence.end, evidence.end.get("message"))
+    leaving = "finishing its last write" if evidence.end else ""
+    asked = evidence.stop_requested or evidence.end.get("outcome") == "stopped"
+    if asked or evidence.trainer is Liveness.DEAD:
+        return Verdict("stopping", leaving)
     if evidence.silent_seconds >= STALLED_SECONDS:
         return Verdict(
             "stalled",
             f"alive but silent for {_span(evidence.silent_seconds)}",
             f"see the end of its out.log; `ftui runs stop {evidence.run} --now` ends it",
         )
-    return Verdict("running" if evidence.stepping else "starting")
+    return Verdict("running" if evidence.stepping else "starting", leaving)
 
 
 def _ended(outcome: Any, record: Mapping[str, Any], reason: Any) -> Verdict:

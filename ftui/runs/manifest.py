@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftui import __version__
 from ftui.core.errors import FtuiError
+from ftui.runs.model_problems import model_problems
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +42,7 @@ class Inputs:
 
 
 def find_inputs(workspace: Workspace, recipe: Recipe, source: Path | None) -> Inputs:
-    """Finds every file a recipe names. Raises FtuiError naming the field and the places looked at."""
+    """Finds every file a recipe names. Raises FtuiError naming the field and, for data, the places looked at."""
     changes: dict[str, Any] = {}
     train = _data_file(workspace, source, recipe.data.train, "data.train")
     changes["data.train"] = _from_anywhere(workspace, train)
@@ -49,6 +50,8 @@ def find_inputs(workspace: Workspace, recipe: Recipe, source: Path | None) -> In
     if isinstance(recipe.data.validation, str):
         validation = _data_file(workspace, source, recipe.data.validation, "data.validation")
         changes["data.validation"] = _from_anywhere(workspace, validation)
+    for problem in model_problems(recipe, workspace, source):
+        raise FtuiError(problem.message, problem.hint, problem.field)
     base, template = recipe.model.base, recipe.model.chat_template
     if base != "demo" and (folder := workspace.find_local(source, base)) is not None:
         changes["model.base"] = str(folder)

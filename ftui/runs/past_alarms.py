@@ -1,7 +1,7 @@
 """What was wrong with a run and is no more: the run doctor's checks, shown every moment of its history.
 
 It needs no record: a screen that was closed all night finds the same. Only what depends on the machine is
-known from what a screen has told at the time.
+known from what a screen has told at the time, or the trainer about its disk.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from ftui.core.alarms_machine import disk_refused
 from ftui.core.alarms_past import LOOKBACK, STRIDE, Suspicion, trend_moments
 from ftui.core.doctor import CHECKS
 from ftui.core.vitals import Alarm, Unchecked, Vitals
-from ftui.runs.examine import EVALS, STEPS, clip_of, drawn
+from ftui.runs.examine import EVALS, STEPS, clip_of, disk_refusals, drawn
 from ftui.runs.figures import whole
 from ftui.runs.told import remembered
 
@@ -71,7 +72,7 @@ class PastAlarms:
             plan = (history.plan or {}).get("steps")
             self._advance(history, Vitals(total_steps=whole(plan) or 0, clip=clip_of(rundir)))
         self.behind = self._rows < rows
-        return self._gone(rundir, present, rows)
+        return self._gone(rundir, history, present, rows)
 
     def _advance(self, history: History, known: Vitals) -> None:
         steps = history.steps
@@ -142,7 +143,9 @@ class PastAlarms:
         del known[:-_KEPT]
         return True
 
-    def _gone(self, rundir: RunDir, present: Sequence[Alarm], rows: int) -> tuple[Alarm, ...]:
+    def _gone(
+        self, rundir: RunDir, history: History, present: Sequence[Alarm], rows: int
+    ) -> tuple[Alarm, ...]:
         there = {alarm.check for alarm in present}
         found = []
         for check, episodes in self._episodes.items():
@@ -150,6 +153,8 @@ class PastAlarms:
                 still = check not in _COME_AND_GO or episode.until > rows - _USUAL_GAP
                 if not (check in there and still):
                     found.append(episode.alarm)
+        refused = [disk_refused(*refusal) for refusal in disk_refusals(history)[-_KEPT:]]
+        found += [alarm for alarm in refused if alarm.check not in there]
         seen = there | {alarm.check for alarm in found}
         found += [alarm for alarm in remembered(rundir) if alarm.check not in seen]
         return tuple(sorted(found, key=lambda alarm: alarm.step, reverse=True))

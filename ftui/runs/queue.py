@@ -11,7 +11,7 @@ from ftui.core.errors import FtuiError
 from ftui.core.hardware import show_size
 from ftui.gpu import nvml
 from ftui.runs import control
-from ftui.runs.devices import CPU, devices_here, free_memory, show_device
+from ftui.runs.devices import CPU, VISIBLE, free_memory, show_device, visible_devices
 from ftui.runs.launch import hashed, make_run, plain_name
 from ftui.runs.manifest import find_inputs
 from ftui.runs.memory_need import memory_need
@@ -139,9 +139,12 @@ def _refuse_started(rundir: RunDir) -> None:
 
 def _refuse_impossible(workspace: Workspace, recipe: Recipe, needs: int) -> None:
     """A run that waits for more than there is would wait for ever."""
-    gpus = nvml.snapshot()
-    for device in devices_here(recipe.launch.processes):
-        _, total = free_memory(device, gpus, workspace.root)
+    gpus, processes = nvml.snapshot(), recipe.launch.processes
+    seen = visible_devices(gpus, os.environ.get(VISIBLE))
+    totals = [(free_memory(device, gpus, workspace.root)[1], device) for device in seen]
+    if any(total is None for total, _ in totals):
+        return
+    for total, device in sorted(totals, key=lambda one: -(one[0] or 0))[: max(1, processes)]:
         if total is not None and needs > total:
             where = "this machine" if device == CPU else show_device(device)
             raise FtuiError(f"{where} has {show_size(total)}", "ask for less with --needs", show_size(needs))

@@ -1,6 +1,6 @@
 """The queue's runner: `python -m ftui.runs.queue_runner WORKSPACE`, at most one a workspace.
 
-Starts queued runs in order as their devices come free, and ends when none is left. It remembers nothing: one
+Starts queued runs in order as devices come free for them, and ends when none is left. It remembers nothing: one
 that is killed is replaced by whoever looks next, and what it started goes on without it.
 """
 
@@ -79,7 +79,7 @@ def start_queued(workspace: Workspace, turn: Turn) -> None:
     rundir, entry = turn.rundir, turn.entry
     needs = entry.needs or entry.estimate
     try:
-        start_attempt(rundir, workspace.root, variables=entry.environment, needs=needs)
+        start_attempt(rundir, workspace.root, variables=entry.environment, needs=needs, devices=turn.devices)
     except FtuiError as error:
         if not is_waiting(rundir):  # it took over in the end, or somebody threw it away by hand
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -17,6 +18,8 @@ from ftui.core.schedule import schedule
 from ftui.data.dataset import Dataset
 from ftui.gpu import host, nvml
 from ftui.runs.base_model import BaseModel, find_base
+from ftui.runs.devices import CPU, VISIBLE, gpus_of, visible_devices
+from ftui.runs.model_problems import model_problems
 
 if TYPE_CHECKING:
     from ftui.core.recipe import Recipe
@@ -52,6 +55,7 @@ class RecipeFacts:
     data: DataFacts
     base: BaseModel
     hardware: Hardware
+    model_problems: tuple[Finding, ...] = ()
 
     def facts(self, recipe: Recipe) -> Facts:
         """The facts of `recipe`, for lint. A recipe whose targets fit no layer has no estimate."""
@@ -62,6 +66,7 @@ class RecipeFacts:
         problems = []
         if self.data.problem:
             problems.append(Finding("data.train", "error", self.data.problem, self.data.hint))
+        problems += self.model_problems
         problems += [
             Finding(
                 "logging.report_to",
@@ -90,10 +95,12 @@ class RecipeFacts:
 
 @functools.cache
 def this_machine() -> Hardware:
-    """The first GPU with its whole memory, or the host. Asked once: neither changes meanwhile."""
+    """The largest GPU that a run sees, with its whole memory, or the host. Asked once: neither changes meanwhile."""
     gpus = nvml.snapshot()
-    if gpus:
-        return Hardware("cuda", gpus[0].name, gpus[0].memory_total)
+    seen = visible_devices(gpus, os.environ.get(VISIBLE))
+    if CPU not in seen:
+        gpu = max(gpus_of(seen, gpus) or gpus, key=lambda gpu: gpu.memory_total or 0)
+        return Hardware("cuda", gpu.name, gpu.memory_total)
     return Hardware(
         "cpu", "this machine (no GPU)", host.snapshot(Path("/")).memory_total, _cpu_has_bfloat16()
     )
@@ -109,7 +116,8 @@ def gather(
     """Everything around `recipe`. Reads its whole dataset once: call it off the screen's thread."""
     base = find_base(recipe.model.base, recipe.model.revision, workspace=workspace, recipe_path=recipe_path)
     data = read_data(recipe, workspace, recipe_path, cancelled)
-    return RecipeFacts(data, base, machine or this_machine())
+    wrong = model_problems(recipe, workspace, recipe_path)
+    return RecipeFacts(data, base, machine or this_machine(), wrong)
 
 
 def read_data(

@@ -11,7 +11,7 @@ from ftui.core.recipe_import import import_document
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ftui.core.recipe_import import Imported
+    from ftui.core.import_reading import Imported
 
 _MOST_BYTES = 1 << 20  # such a file is some kilobytes
 

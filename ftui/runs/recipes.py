@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftui.assets import asset_dir
+from ftui.core.durable import replace_bytes
 from ftui.core.errors import FtuiError
 from ftui.core.recipe import Recipe, load_recipe, parse_recipe
 from ftui.core.recipe_toml import parse_text, patch, read_text
@@ -143,25 +144,12 @@ def _flat(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Temp file, fsync, rename, fsync of the folder: a power cut leaves the old file or the new one."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """A power cut leaves the old file or the new one, whose permissions are those of the old."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        part.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_bytes(path, data, durable=True, mode=mode)
     except (OSError, ValueError) as error:
-        with suppress(OSError, ValueError):
-            part.unlink()
         reason = error.strerror if isinstance(error, OSError) else "not a file name"
         hint = "save it elsewhere"
         raise FtuiError(

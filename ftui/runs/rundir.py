@@ -11,13 +11,13 @@ import contextlib
 import itertools
 import json
 import os
-import tempfile
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ftui.core.durable import replace_bytes
 from ftui.core.events import SCHEMA, decode, encode
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 EXIT_FINISHED = 0
 EXIT_FAILED = 3
 EXIT_STOPPED = 10
+# The hint of every notice about a disk that takes no more, by which it is known.
+FREE_DISK = "free disk space"
 
 _TAIL_BYTES = 65_536
 
@@ -174,7 +176,7 @@ class EventWriter:
         with self._lock:
             if self.lost:
                 message = f"{self.lost} events could not be written"
-                notice = {"level": "warning", "message": message, "hint": "free disk space"}
+                notice = {"level": "warning", "message": message, "hint": FREE_DISK}
                 if self._append("notice", notice):
                     self.lost = 0
             written = self._append(kind, fields)
@@ -265,6 +267,25 @@ def end_event(path: Path, attempt: int) -> dict[str, Any]:
     return {}
 
 
+def checkpoint_step(rundir: RunDir) -> int:
+    """The step of the newest complete checkpoint, 0 when there is none.
+
+    A checkpoint is `checkpoints/step-N/` whose last file, `complete`, is there: the trainer takes no other.
+    """
+    with contextlib.suppress(OSError):
+        names = [path.parent.name for path in rundir.checkpoints.glob("step-*/complete")]
+        steps = [name.removeprefix("step-") for name in names]
+        return max((int(step) for step in steps if step.isdecimal()), default=0)
+    return 0
+
+
+def resuming(run: str, step: int) -> str:
+    """What resuming a run does, as a hint. step: of its newest complete checkpoint, 0 when there is none."""
+    return f"`ftui runs resume {run}` " + (
+        f"goes on from step {step}" if step else "starts it over from step 0"
+    )
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file; {} when it is missing, unreadable or not an object."""
     try:
@@ -277,29 +298,3 @@ def read_json(path: Path) -> dict[str, Any]:
 def replace_json(path: Path, value: Mapping[str, Any], *, durable: bool = False) -> None:
     """Replaces a file with `value` as JSON, as `replace_bytes` does."""
     replace_bytes(path, encode(value), durable=durable)
-
-
-def replace_bytes(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """Replaces a file's content by renaming a temporary file over it. Raises OSError.
-
-    durable: survives a power cut too (fsync of the file, then of the directory).
-    """
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            if durable:
-                os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
-    if durable:
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)

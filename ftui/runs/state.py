@@ -14,6 +14,7 @@ from ftui.runs.evidence import gather, modified
 from ftui.runs.figures import latest_figures, moment
 from ftui.runs.labels import read_labels
 from ftui.runs.lifecycle import ACTIVE, ENDED, UNREADABLE, State, Verdict, derive
+from ftui.runs.occupancy import devices_of
 from ftui.runs.rundir import RunDir, events_unreadable, last_attempt
 from ftui.runs.waiting import turns
 
@@ -33,7 +34,7 @@ LAST = "last"
 _MADE_OF = frozenset({"manifest.json", "recipe.toml", "proc.json", "events.jsonl"})
 _JSON_FIELDS = (
     "id", "name", "state", "step", "steps", "loss", "eval_loss", "tokens_per_second", "eta_seconds",
-    "started", "ended", "reason", "hint", "stage", "position", "note", "tags",
+    "started", "ended", "reason", "hint", "stage", "position", "note", "tags", "devices",
 )  # fmt: skip
 
 
@@ -43,7 +44,8 @@ class RunSummary:
 
     reason, hint: why it is in this state and what to do, in plain words. stage: what a starting trainer is
     doing ("load", "encode", ...). pid: the living trainer. position: in the queue, 1 is started next.
-    note, tags: what a person wrote on it, safe to show.
+    note, tags: what a person wrote on it, safe to show. devices: of this machine that it was started on, as
+    runs.devices names them; () when not known.
     """
 
     id: str
@@ -65,6 +67,7 @@ class RunSummary:
     position: int | None = None
     note: str = ""
     tags: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
     path: Path = field(default_factory=Path)
 
     @property
@@ -113,6 +116,7 @@ def summarize(rundir: RunDir) -> RunSummary:
         pid=trainer.pid if trainer else None,
         note=labels.note,
         tags=labels.tags,
+        devices=devices_of(record) or (),
         path=rundir.path,
     )
 

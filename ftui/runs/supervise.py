@@ -17,9 +17,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ftui.runs.launcher import trainer_command
 from ftui.runs.lease import take
 from ftui.runs.locks import hold_file
-from ftui.runs.process import RUN_VARIABLE, identify, python_command
+from ftui.runs.process import RUN_VARIABLE, identify
 from ftui.runs.queue_kick import kick
 from ftui.runs.rundir import (
     EXIT_FINISHED,
@@ -51,7 +52,7 @@ def main(arguments: list[str]) -> int:
         name, _, value = arguments.pop(0).partition("=")
         orders[name] = value
     rundir = RunDir(Path(arguments[0]))
-    command = arguments[1:] or python_command("ftui.engine.train", str(rundir.path))
+    command = arguments[1:] or trainer_command(rundir)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited by the trainer
     for number in (signal.SIGTERM, signal.SIGINT):  # back to the default in the trainer
         signal.signal(number, lambda *_: _ask_to_stop(rundir))
@@ -62,6 +63,7 @@ def main(arguments: list[str]) -> int:
         print(f"{rundir.id}: another supervisor or its trainer is still running", file=sys.stderr)
         return _EXIT_BUSY
     _attempt(rundir, command, lock, orders)
+    os.close(lock)  # before a look at the queue, which may take seconds: the run can be resumed already
     # Other runs may have waited for this one.
     kick(Workspace(rundir.path.parent.parent))
     return 0

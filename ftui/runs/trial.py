@@ -19,11 +19,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tomli_w
+
+from ftui.core.durable import replace_bytes
 from ftui.core.errors import FtuiError
 from ftui.runs.manifest import build_manifest, find_inputs
 from ftui.runs.process import RUN_VARIABLE, child_environment, python_command
 from ftui.runs.recipe_facts import gather
-from ftui.runs.rundir import EXIT_FINISHED, RunDir, replace_bytes, replace_json
+from ftui.runs.rundir import EXIT_FINISHED, RunDir, replace_json
 from ftui.runs.tail import EventTail
 
 if TYPE_CHECKING:
@@ -105,7 +108,7 @@ def try_out(
         rundir = RunDir(folder)
         rundir.control.mkdir()
         manifest = build_manifest(workspace, inputs, run_id=folder.name, name=recipe.name, command="")
-        replace_bytes(rundir.recipe_path, trial.to_toml().encode())
+        replace_bytes(rundir.recipe_path, tomli_w.dumps(trial.to_dict()).encode())
         replace_json(rundir.manifest_path, {**manifest, TRIAL: True})
         ended = _run(rundir, tell, cancelled)
         if ended is None:

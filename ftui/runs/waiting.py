@@ -1,28 +1,25 @@
 """What each queued run waits for, and whether it may start: decided from one look at the machine.
 
-In order, device by device: a run that cannot start yet keeps its devices from those behind it, so that a
-large one is not overtaken for ever. One that wants other devices goes on.
+In order. A run starts on the first devices of those it sees (`runs.choice`) that nobody trains on, that have
+the memory it needs and that no run before it takes. One that cannot start yet keeps every device it could
+start on from those behind it, so that a large run is not overtaken for ever; what it can never use, because
+it does not see it or it is too small, it keeps from nobody.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ftui.core.hardware import show_size
-from ftui.core.text import one_line
 from ftui.gpu import nvml
-from ftui.gpu.host import disk_free
-from ftui.runs import process
-from ftui.runs.devices import CPU, VISIBLE, devices_used, free_memory, show_device
-from ftui.runs.lease import Lease, leases
-from ftui.runs.lifecycle import ACTIVE
-from ftui.runs.queue_files import at_home, in_order, is_paused
+from ftui.runs.choice import can_ever_start, could_use, count_of, first_of, has_choice, short_of_memory
+from ftui.runs.occupancy import Machine, look
+from ftui.runs.queue_files import at_home, in_order
 from ftui.runs.rundir import RunDir
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from ftui.gpu.nvml import Gpu
     from ftui.runs.queue_files import Entry
@@ -31,8 +28,6 @@ if TYPE_CHECKING:
 
 # Below this no run is started: it could not save what it makes.
 LEAST_DISK = 200 * 2**20
-# An estimate near the whole of a GPU would wait for ever where a desktop takes a little of it.
-_MOST_ESTIMATED = 0.9
 _FOREIGN = "was queued in another place: it does not start by itself"
 
 
@@ -40,7 +35,7 @@ _FOREIGN = "was queued in another place: it does not start by itself"
 class Turn:
     """A queued run's turn. position: 1 is started next. reason: what it waits for; "" when it may start.
 
-    hint: what to do where waiting does not help.
+    hint: what to do where waiting does not help. devices: what it starts on, where it may.
     """
 
     rundir: RunDir
@@ -48,27 +43,11 @@ class Turn:
     position: int
     reason: str
     hint: str = ""
+    devices: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
         return not self.reason
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """What there is to wait for.
-
-    busy: by device, who trains on it; under "" a run that does not say where. chats: devices a chat has a
-    model on. memory: (free, total) by device. root: of the workspace.
-    """
-
-    busy: Mapping[str, str] = field(default_factory=dict)
-    chats: frozenset[str] = frozenset()
-    memory: Mapping[str, tuple[int | None, int | None]] = field(default_factory=dict)
-    gpus: tuple[Gpu, ...] = ()
-    disk: int | None = None
-    paused: bool = False
-    root: Path = Path()
 
 
 def turns(
@@ -82,88 +61,60 @@ def turns(
 def decide(waiting: Sequence[tuple[RunDir, Entry]], machine: Machine) -> list[Turn]:
     """Whose turn it is. waiting: in order."""
     found: list[Turn] = []
-    claimed: dict[str, int] = {}  # by device: how many before it want that device
+    kept: list[frozenset[str]] = []  # the devices that each run before keeps
     for position, (rundir, entry) in enumerate(waiting, 1):
         if not at_home(rundir, machine.root):
             found.append(Turn(rundir, entry, position, _FOREIGN, f"`ftui runs resume {rundir.id}` starts it"))
             continue
-        devices = wanted_devices(entry, machine.gpus)
-        ahead = max(claimed.get(device, 0) for device in devices)
-        found.append(Turn(rundir, entry, position, _reason(entry, devices, machine, ahead)))
-        for device in devices:
-            claimed[device] = claimed.get(device, 0) + 1
+        devices = could_use(entry, machine)
+        reason, chosen = _decide(entry, devices, kept, machine)
+        found.append(Turn(rundir, entry, position, reason, devices=chosen))
+        if chosen or can_ever_start(entry, machine):
+            kept.append(frozenset(chosen or devices))
     return found
 
 
-def look(workspace: Workspace, runs: Sequence[RunSummary], gpus: tuple[Gpu, ...]) -> Machine:
-    """The machine as of now. Never raises."""
-    busy: dict[str, str] = {}
-    held = leases()
-    for lease in held:
-        if lease.kind == "train":
-            busy.update(dict.fromkeys(lease.devices, _called(lease, workspace)))
-    for run in runs:
-        if run.state in ACTIVE and (devices := devices_of_run(RunDir(run.path))) is not None:
-            name = one_line(run.id, 60) + (" (stalled)" if run.state == "stalled" else "")
-            busy.update(dict.fromkeys(devices or ("",), name))
-    names = dict.fromkeys([CPU, *devices_used(gpus, None, len(gpus))])
-    return Machine(
-        busy=busy,
-        chats=frozenset(device for lease in held if lease.kind == "chat" for device in lease.devices),
-        memory={name: free_memory(name, gpus, workspace.root) for name in names},
-        gpus=gpus,
-        disk=disk_free(workspace.root),
-        paused=is_paused(workspace),
-        root=workspace.root,
-    )
-
-
-def devices_of_run(rundir: RunDir) -> tuple[str, ...] | None:
-    """What an active run was started on; () when it does not say. None when it runs on another machine."""
-    record = rundir.read_proc()
-    who = process.from_dict(record.get("trainer")) or process.from_dict(record.get("supervisor"))
-    if who is not None and process.liveness(who) is process.Liveness.UNKNOWN:
-        return None
-    devices = record.get("devices")
-    return tuple(str(device) for device in devices) if isinstance(devices, list) else ()
-
-
-def wanted_devices(entry: Entry, gpus: tuple[Gpu, ...]) -> tuple[str, ...]:
-    """The devices a queued run would take if it started now."""
-    return devices_used(gpus, (entry.environment or {}).get(VISIBLE), entry.processes)
-
-
-def _reason(entry: Entry, devices: tuple[str, ...], machine: Machine, ahead: int) -> str:
+def _decide(
+    entry: Entry, devices: Sequence[str], kept: Sequence[frozenset[str]], machine: Machine
+) -> tuple[str, tuple[str, ...]]:
+    """(what it waits for, nothing), or ("", what it starts on)."""
     if machine.paused:
-        return "waits: the queue is paused"
-    if ahead:
-        return f"waits for its turn: {ahead} before it"
-    for device in (*devices, ""):
-        if holder := machine.busy.get(device):
-            return f"waits for {holder} to end"
-    if machine.disk is not None and machine.disk < LEAST_DISK:
-        return f"waits for {show_size(LEAST_DISK)} of free disk: {show_size(machine.disk)} now"
-    for device in devices:
-        if short := _short_of_memory(entry, device, machine):
-            return short
-    return ""
+        return "waits: the queue is paused", ()
+    count = count_of(entry, machine.gpus)
+    left = [device for device in devices if not any(device in one for one in kept)]
+    if len(left) < count:
+        ahead = sum(not one.isdisjoint(devices) for one in kept)
+        return f"waits for its turn: {ahead} before it", ()
+    if holder := machine.busy.get(""):
+        return f"waits for {holder} to end", ()
+    idle = [device for device in left if device not in machine.busy]
+    if len(idle) >= count and machine.disk is not None and machine.disk < LEAST_DISK:
+        return f"waits for {show_size(LEAST_DISK)} of free disk: {show_size(machine.disk)} now", ()
+    free = [device for device in idle if not short_of_memory(entry, device, machine)]
+    if len(free) >= count:
+        return "", first_of(free, count, machine)
+    return f"waits for {_what_for(entry, left, idle, free, machine)}", ()
 
 
-def _short_of_memory(entry: Entry, device: str, machine: Machine) -> str:
-    free, total = machine.memory.get(device, (None, None))
-    needs = entry.needs
-    if needs is None and device != CPU and entry.estimate is not None:
-        needs = min(entry.estimate, int(_MOST_ESTIMATED * total)) if total else entry.estimate
-    if needs is None or free is None or free >= needs:
-        return ""
-    where = "" if device == CPU else f" on {show_device(device)}"
-    chat = "; a chat has a model there" if device in machine.chats and device != CPU else ""
-    return f"waits for {show_size(needs)} free{where}: {show_size(free)} now{chat}"
+def _what_for(
+    entry: Entry, left: Sequence[str], idle: Sequence[str], free: Sequence[str], machine: Machine
+) -> str:
+    """What must happen first: any of the runs that end, or memory where nobody trains."""
+    count = count_of(entry, machine.gpus)
+    ways = []
+    holders = list(dict.fromkeys(machine.busy[device] for device in left if device in machine.busy))
+    if holders:
+        ways.append(f"{_any_of(holders)} to end")
+    if short := [device for device in idle if device not in free]:
+        best = max(short, key=lambda device: machine.memory[device][0] or 0)
+        ways.append(short_of_memory(entry, best, machine))
+    if not has_choice(entry, machine.gpus):
+        return ways[0]
+    several = f"{count} GPUs, {len(free)} free: " if count > 1 else ""
+    return several + " or for ".join(ways)
 
 
-def _called(lease: Lease, workspace: Workspace) -> str:
-    if lease.workspace in ("", str(workspace.root)):
-        return lease.who
-    home, place = str(Path.home()), lease.workspace
-    place = f"~{place.removeprefix(home)}" if place.startswith(f"{home}/") else place
-    return f"{lease.who} in {one_line(place, 60)}"
+def _any_of(holders: Sequence[str]) -> str:
+    if len(holders) > 2:
+        return f"{holders[0]} or one of {len(holders) - 1} more"
+    return " or ".join(holders)

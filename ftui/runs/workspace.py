@@ -21,9 +21,13 @@ schema = 1
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The paths of a workspace. Opening one writes nothing; `ensure` is called before the first write."""
+    """The paths of a workspace. Opening one writes nothing; `ensure` is called before the first write.
+
+    here: whether a recipe may also name files from the current directory.
+    """
 
     root: Path
+    here: bool = True
 
     @property
     def recipes(self) -> Path:
@@ -78,8 +82,8 @@ class Workspace:
     def resolve_data(self, recipe_path: Path | None, value: str) -> Path:
         """The absolute path of a file a recipe names.
 
-        Looks in the workspace, then beside the recipe, then in the current directory; the first that exists
-        wins. Raises FtuiError naming the places looked at.
+        Looks in the workspace, beside the recipe, in the workspace the recipe lies in, then in the current
+        directory; the first that exists wins. Raises FtuiError naming the places looked at.
         """
         if not value:
             raise FtuiError(
@@ -109,9 +113,12 @@ class Workspace:
     def _places(self, recipe_path: Path | None) -> list[Path]:
         places = [self.root]
         if recipe_path is not None:
-            places.append(recipe_path.parent.resolve())
-        with contextlib.suppress(OSError):  # the current directory may have been deleted
-            places.append(Path.cwd())
+            folder = recipe_path.parent.resolve()
+            home = _marked_parent(folder)
+            places += [folder, home] if home else [folder]
+        if self.here:
+            with contextlib.suppress(OSError):  # the current directory may have been deleted
+                places.append(Path.cwd())
         return list(dict.fromkeys(places))
 
 
@@ -125,9 +132,13 @@ def find_workspace(explicit: Path | None, cwd: Path) -> Workspace:
         if root.exists() and not root.is_dir():
             raise FtuiError("not a directory", "give a directory as the workspace", str(explicit))
         return Workspace(root.resolve())
-    for parent in (cwd, *cwd.parents):
-        if (parent / MARKER).is_file():
-            return Workspace(parent.resolve())
+    if marked := _marked_parent(cwd):
+        return Workspace(marked.resolve())
     if from_environment := os.environ.get("FTUI_WORKSPACE"):
         return find_workspace(Path(from_environment), cwd)
     return Workspace(Path(platformdirs.user_data_dir("ftui", appauthor=False)))
+
+
+def _marked_parent(folder: Path) -> Path | None:
+    """The nearest folder with an ftui.toml, `folder` and those it lies in."""
+    return next((place for place in (folder, *folder.parents) if (place / MARKER).is_file()), None)

@@ -56,7 +56,7 @@ def cells(request, tmp_path_factory):
         until(lambda: screen.wrote("tickets"))
         screen.forget()
         hit([cell for cell in made if "screen" not in cell.dead], screen)
-        until(lambda: screen.wrote("✗"), 10)
+        until(lambda: screen.wrote("✗"))
         hit([cell for cell in made if "screen" in cell.dead], screen)
         yield {cell.dead: cell for cell in made}
     finally:

@@ -1,6 +1,6 @@
 """The real trainer, on a tiny model, killed in every phase: nothing written is lost and the run ends where it should.
 
-By default one run suffers a death in each phase; FTUI_TEST_KILLS=1 kills every group in every phase (minutes).
+By default one run suffers a death in each phase; FTUI_TEST_REAL_KILLS=1 kills every group in every phase (minutes).
 """
 
 from __future__ import annotations
@@ -160,11 +160,12 @@ def test_stop_now_leaves_no_worker_of_a_run_of_two_processes(workspace, tiny, mo
 
 
 @pytest.mark.skipif(
-    "FTUI_TEST_KILLS" not in os.environ, reason="takes minutes: FTUI_TEST_KILLS=1 asks for it"
+    "FTUI_TEST_REAL_KILLS" not in os.environ, reason="takes minutes: FTUI_TEST_REAL_KILLS=1 asks for it"
 )
 @pytest.mark.parametrize("dead", DEAD, ids="+".join)
 @pytest.mark.parametrize("phase", PHASES)
 def test_whoever_is_killed_in_whatever_phase(workspace, tiny, tmp_path, phase, dead):
+    """Every group in every phase, where FTUI_TEST_REAL_KILLS is set. FTUI_TEST_KILLS, a number, is of other tests."""
     screen = ScreenProcess(workspace.root, tmp_path) if "screen" in dead else None
     try:
         if screen is not None:

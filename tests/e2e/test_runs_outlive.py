@@ -55,7 +55,7 @@ def test_ending_the_launchers_whole_group_leaves_the_run_alone(workspace, number
     rundir = RunDir(Path(launcher.stdout.readline().strip()))
     until_stepping(rundir)
     os.killpg(launcher.pid, number)
-    launcher.wait(timeout=30)
+    launcher.wait(timeout=180)
     launcher.stdout.close()
     steps = len(events_of(rundir))
     until(lambda: len(events_of(rundir)) > steps + 3)
@@ -265,7 +265,7 @@ def test_a_second_supervisor_on_the_same_run_is_turned_away(workspace):
         env=child_environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert second.returncode == 75
@@ -306,7 +306,7 @@ def test_a_second_reader_sees_the_run_from_its_first_step(workspace):
     )
     other = subprocess.run(
         [sys.executable, "-c", code, str(workspace.root)],
-        env=child_environment(), capture_output=True, text=True, timeout=60, check=True,
+        env=child_environment(), capture_output=True, text=True, timeout=180, check=True,
     )  # fmt: skip
     assert json.loads(other.stdout) == list(range(1, 21))
     assert [event["step"] for event in follow(rundir) if event["type"] == "step"] == list(range(1, 21))

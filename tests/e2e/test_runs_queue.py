@@ -12,13 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from ftui.core.durable import replace_bytes
 from ftui.core.errors import FtuiError
 from ftui.core.text import one_line
 from ftui.runs import control, process, queue
 from ftui.runs.evidence import supervisor_of
 from ftui.runs.process import child_environment
 from ftui.runs.queue_kick import kick, runner_of
-from ftui.runs.rundir import RunDir, replace_bytes
+from ftui.runs.rundir import RunDir
 from ftui.runs.state import list_runs, run_state, summarize
 from tests.queue_support import pretend, put
 from tests.runs_support import (
@@ -79,7 +80,7 @@ def test_a_killed_runner_is_replaced_by_whoever_looks(workspace):
     assert run_state(first) == "running", "what it started goes on"
     look = [sys.executable, "-m", "ftui.cli.main", "runs", "--workspace", str(workspace.root)]
     look[1:3] = ["-c", "from ftui.cli.main import main; main()"]
-    subprocess.run(look, env=child_environment(), capture_output=True, timeout=60, check=True)
+    subprocess.run(look, env=child_environment(), capture_output=True, timeout=180, check=True)
     all_finish(first, *others)
 
 
@@ -329,7 +330,7 @@ def test_it_starts_when_the_gpu_has_the_memory_it_needs(workspace, tmp_path, mon
         command = [sys.executable, "-c", "from ftui.cli.main import main; main()", "runs", "queue", "--json"]
         done = subprocess.run(
             [*command, "--workspace", str(workspace.root)],
-            env=child_environment(), capture_output=True, timeout=60, check=True,
+            env=child_environment(), capture_output=True, timeout=180, check=True,
         )  # fmt: skip
         return [run["reason"] for run in json.loads(done.stdout)["runs"]]
 

@@ -37,8 +37,6 @@ from tests.runs_support import (
 )
 from tests.screen_process import ScreenProcess
 
-MIB = 1 << 20
-
 
 def mount(*words: str) -> bool:
     done = subprocess.run(["mount", *words], capture_output=True, check=False)
@@ -150,7 +148,7 @@ def test_a_file_that_may_grow_no_further_ends_no_run(workspace):
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(workspace.root)],
-        env=process.child_environment(), capture_output=True, text=True, timeout=60, check=True,
+        env=process.child_environment(), capture_output=True, text=True, timeout=180, check=True,
     )  # fmt: skip
     rundir = RunDir(Path(done.stdout.strip()))
     until_state(rundir, "finished")

@@ -123,17 +123,48 @@ def test_check_lists_every_invalid_field(run, tmp_path):
         "training.epochs": 2,
         "training.lr": 3,
         "model.rank": 5,
+        "data.train": None,
     }
     code, text, _ = run("check", path)
     assert code == 1
     assert f"{path}:2" in text
 
 
-def test_check_exits_2_when_the_file_is_not_toml(run, tmp_path):
-    (tmp_path / "bad.toml").write_text("name = \n")
-    code, out, err = run("check", tmp_path / "bad.toml")
-    assert (code, out) == (2, "")
-    assert "bad.toml:1" in err
+def test_check_says_no_to_what_is_not_toml_as_to_any_other_mistake(run, tmp_path):
+    (tmp_path / "bad.toml").write_text("schema = 1\nname = \n")
+    code, out, err = run("check", tmp_path / "bad.toml", "--json")
+    report = as_json(out)
+    assert (code, report["valid"], err) == (1, False, "")
+    (finding,) = report["findings"]
+    assert (finding["field"], finding["severity"], finding["line"]) == ("", "error", 2)
+    assert "not valid TOML" in finding["message"]
+    code, out, _ = run("check", tmp_path / "bad.toml")
+    assert code == 1
+    assert "bad.toml:2  not valid TOML" in out
+    (tmp_path / "deep.toml").write_text("a = " + "[" * 100_000)
+    assert as_json(run("check", tmp_path / "deep.toml", "--json")[1])["valid"] is False
+
+
+def test_a_wrong_value_hides_no_other_mistake(run, tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text(
+        'schema = 1\n[data]\ntrain = "gone.jsonl"\n[training]\nlearning_rate = 5\nlr = 3\n'
+        '[model]\nbase = "./nowhere"\n[quantization]\nbits = 5\n[adapter]\nmethod = "full"\n'
+    )
+    code, out, _ = run("check", path, "--json")
+    assert code == 1
+    assert {one["field"]: one["line"] for one in as_json(out)["findings"]} == {
+        "training.learning_rate": 5,
+        "training.lr": 6,
+        "quantization.bits": 10,
+        "data.train": 3,
+        "model.base": 8,
+    }
+    path.write_text("schema = 1\ndata = 5\n[training]\nepochs = 'x'\n")
+    assert [one["field"] for one in as_json(run("check", path, "--json")[1])["findings"]] == [
+        "data",
+        "training.epochs",
+    ]
 
 
 def test_check_reads_the_dataset_it_names(run):
@@ -152,7 +183,10 @@ def test_estimate_follows_the_contract(run):
     assert report["total_bytes"] == sum(report["parts"].values())
     assert (report["fits"], report["steps"], report["trainable_parameters"]) == (True, 36, 4_884_480)
     assert report["available_bytes"] == 24 * 1024**3
-    assert "fits" in run("estimate", "demo")[1]
+    assert report["checkpoint_bytes"] == 3 * 4 * 4_884_480  # weights and Adam's two moments, in fp32
+    told = run("estimate", "demo")[1]
+    assert "fits" in told
+    assert "each new best evaluation saves one" in told
 
 
 def test_show_list_diff_explain_and_schema(run):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from ftui.cli.run_text import event_line, span_text
-from ftui.runs import control, follow, launch
+from ftui.runs import follow, launch
 from ftui.runs.machine import detach_problems, disk_problems, gpu_problems, package_problems
 from ftui.runs.process import child_environment
 from ftui.runs.rundir import EventWriter, RunDir, replace_json
-from tests.runs_support import end_everything, fake_trainer, make_workspace, until, until_state
+from tests.runs_support import end_everything, fake_trainer, make_workspace, recipe, until, until_state
 
 _REAL_START = launch.start_attempt
 
@@ -34,12 +35,13 @@ def trainer(monkeypatch):
     """Makes every run of this test use the pretended trainer given."""
 
     def use(steps, *traits):
-        for module in (launch, control):
-            monkeypatch.setattr(
-                module,
-                "start_attempt",
-                lambda rundir, root, command=(): _REAL_START(rundir, root, fake_trainer(steps, *traits)),
-            )
+        monkeypatch.setattr(
+            launch,
+            "start_attempt",
+            lambda rundir, root, command=(), **how: _REAL_START(
+                rundir, root, fake_trainer(steps, *traits), **how
+            ),
+        )
 
     return use
 
@@ -85,7 +87,7 @@ def test_ctrl_c_stops_looking_and_leaves_the_run(workspace):
         # What a terminal's foreground job has; the tests themselves may run in the background.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from tests.runs_support import fake_trainer\nreal = launch.start_attempt\n"
-        "launch.start_attempt = lambda rundir, root, command=(): real(rundir, root, fake_trainer(100000))\n"
+        "launch.start_attempt = lambda run, root, command=(), **how: real(run, root, fake_trainer(10**5), **how)\n"
         "main(['train', 'tickets', '--follow'])"
     )
     command = subprocess.Popen(
@@ -117,6 +119,47 @@ def test_a_dry_run_checks_everything_and_makes_nothing(workspace, ftui):
     assert not workspace.runs.exists()
 
 
+def test_the_command_to_repeat_a_run_works_from_any_directory(
+    workspace, trainer, ftui, tmp_path_factory, monkeypatch
+):
+    trainer(1)
+    ftui("train", "tickets", "--follow", "--set", "training.max_steps=9")
+    shown = ftui("runs", "show", "last")[1]
+    (line,) = (line for line in shown.splitlines() if line.strip().startswith("to repeat"))
+    command = shlex.split(line.strip().removeprefix("to repeat"))
+    other = make_workspace(tmp_path_factory.mktemp("other"))
+    for folder in (tmp_path_factory.mktemp("elsewhere"), other.root):
+        monkeypatch.chdir(folder)
+        code, plan, _ = ftui(*command[1:], "--dry-run", "--json")
+        assert code == 0
+        assert plan["would"]["train"] == str(workspace.datasets / "tickets.jsonl")
+        assert plan["would"]["workspace"] == str(workspace.root)
+        assert plan["would"]["recipe"]["training"]["max_steps"] == 9
+
+
+def test_a_command_that_works_in_one_directory_only_is_not_the_one_to_repeat(
+    workspace, trainer, ftui, tmp_path_factory, monkeypatch
+):
+    trainer(1)
+    here = tmp_path_factory.mktemp("here")
+    (workspace.datasets / "tickets.jsonl").rename(here / "rows.jsonl")
+    (here / "recipes").mkdir()
+    (here / "recipes" / "mine.toml").write_text(recipe(**{"data.train": "rows.jsonl"}).to_toml())
+    monkeypatch.chdir(here)
+    code, _, _ = ftui("train", "recipes/mine.toml", "--follow", "--workspace", workspace.root)
+    assert code == 0
+    (run,) = workspace.runs.iterdir()
+    shown = ftui("runs", "show", "last", "--workspace", workspace.root)[1]
+    assert f"ftui train {run}/recipe.toml --name tickets --workspace {workspace.root}\n" in shown
+
+
+def test_a_recipe_finds_its_data_in_the_workspace_it_lies_in(workspace, ftui, tmp_path_factory, monkeypatch):
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    monkeypatch.setenv("FTUI_WORKSPACE", str(tmp_path_factory.mktemp("usual")))
+    code, plan, _ = ftui("train", str(workspace.recipes / "tickets.toml"), "--dry-run", "--json")
+    assert (code, plan["would"]["train"]) == (0, str(workspace.datasets / "tickets.jsonl"))
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -124,6 +167,15 @@ def test_a_dry_run_checks_everything_and_makes_nothing(workspace, ftui):
         (("train", "tickets", "--set", "training.rank=8"), "training.rank"),
         (("train", "tickets", "--set", "training.learning_rate=-1"), "learning_rate"),
         (("train", "tickets", "--set", "data.train=gone.jsonl", "--dry-run"), "looked in"),
+        (("train", "tickets", "--set", "model.base=./nowhere", "--dry-run"), "model.base: no such model"),
+        (("train", "tickets", "--set", "model.base=./nowhere"), "model.base: no such model"),
+        (("train", "tickets", "--set", "model.base=gone.gguf", "--anyway"), "model.base: no such model"),
+        (("train", "tickets", "--set", "model.base=/no/model", "--queue"), "model.base: no such model"),
+        (
+            ("train", "tickets", "--set", "model.chat_template=none", "--dry-run"),
+            "model.chat_template: no chat",
+        ),
+        (("train", "tickets", "--set", "model.chat_template=none"), "model.chat_template: no chat"),
         (("runs", "show", "nothing"), "no such run"),
         (("runs", "stop", "nothing"), "no such run"),
         (("runs", "delete", "nothing", "--undo"), "no such deleted run"),
@@ -135,6 +187,67 @@ def test_mistakes_are_one_line_and_exit_code_2(workspace, ftui, words, says):
     assert (code, out) == (2, "")
     assert says in err
     assert err.count("\n") == 1
+    code, answer, again = ftui(*words, "--json")
+    assert (code, again) == (2, err)
+    assert list(answer) == ["error"]
+    assert set(answer["error"]) == {"message", "hint", "where"}
+    assert all(answer["error"][part] in err for part in answer["error"])
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("runs", "events", "nothing", "--follow"), 2),
+        (("runs", "--bogus"), 2),
+        (("data", "inspect"), 2),
+        (("runs", "resume", "last"), 3),
+    ],
+)
+def test_with_json_every_error_is_one_object_also_of_a_stream_and_of_wrong_words(
+    workspace, trainer, ftui, words, code, monkeypatch
+):
+    trainer(10**5, "starting")
+    rundir = RunDir(workspace.runs / ftui("train", "tickets", "--json")[1]["run"])
+    ftui("runs", "stop", "last", "--json")
+    monkeypatch.setattr(launch, "_start", lambda *given: False)
+    got, answer, err = ftui(*words, "--json")
+    assert got == code
+    assert answer["error"]["message"]
+    assert answer["error"]["message"] in err
+    # What comes after a lone -- is no option.
+    assert ftui("runs", "show", rundir.id, "--bogus", "--", "--json")[1] == ""
+
+
+def test_what_is_unwise_in_a_recipe_is_told_before_it_starts(workspace, ftui):
+    high = ("train", "tickets", "--dry-run", "--set", "training.learning_rate=0.1")
+    code, out, err = ftui(*high)
+    assert code == 0
+    assert "would run" in out
+    warnings = [line for line in err.splitlines() if "learning_rate" in line]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("ftui: training.learning_rate: 0.1 is high for an adapter")
+    code, plan, err = ftui(*high, "--json")
+    assert (code, err) == (0, "")
+    assert "training.learning_rate" in [finding["field"] for finding in plan["findings"]]
+    assert {finding["severity"] for finding in plan["findings"]} == {"warning"}
+
+
+def test_an_error_in_a_recipe_refuses_it_unless_it_is_wanted_anyway(workspace, trainer, ftui):
+    trainer(3)
+    wrong = ("train", "tickets", "--set", "training.objective=dpo")
+    for words in (wrong, (*wrong, "--queue"), (*wrong, "--dry-run")):
+        code, out, err = ftui(*words)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "training.objective" in err
+        assert "dpo learns from" in err
+    assert not workspace.runs.exists()
+    code, _, err = ftui(*wrong, "--anyway", "--follow")
+    assert code == 0
+    assert "dpo learns from" in err
+
+
+def test_a_single_step_to_see_whether_it_runs_is_no_mistake(workspace, ftui):
+    assert ftui("train", "tickets", "--dry-run", "--set", "training.max_steps=1")[0] == 0
 
 
 def test_show_tells_where_everything_is(workspace, trainer, ftui):
@@ -173,8 +286,19 @@ def test_delete_and_undo(workspace, trainer, ftui):
     assert ftui("runs", "delete", run)[0] == 0
     assert ftui("runs", "--json")[1] == {"runs": []}
     assert "no runs" in ftui("runs")[1]
-    assert ftui("runs", "delete", run, "--undo", "--json")[1]["run"] == run
-    assert ftui("runs", "--json")[1]["runs"][0]["id"] == run
+    for text in (run, "last", run[:-2]):
+        assert ftui("runs", "delete", run, "--undo", "--json")[1]["run"] == run
+        assert ftui("runs", "--json")[1]["runs"][0]["id"] == run
+        assert ftui("runs", "delete", text, "--json")[1]["run"] == run
+    trash = workspace.runs / ".trash"
+    (trash / run).rename(trash / f"{run[:8]}-earlier")
+    replace_json(trash / f"{run[:8]}-earlier" / "manifest.json", {"created": 1.0})
+    ftui("train", "tickets", "--follow")
+    ftui("runs", "delete", "last")
+    code, _, err = ftui("runs", "delete", run[:8], "--undo")
+    assert (code, "2 deleted runs begin with this" in err) == (2, True)
+    assert ftui("runs", "delete", "last", "--undo", "--json")[1]["run"] != f"{run[:8]}-earlier"
+    assert ftui("runs", "delete", run[:8], "--undo", "--json")[1]["run"] == f"{run[:8]}-earlier"
 
 
 def test_the_workspace_can_be_named_before_or_after_the_command(
@@ -221,6 +345,16 @@ def test_what_was_made_of_rows_and_weights_is_said():
     rows = {"train_rows": 36, "eval_rows": 4, "dropped": {"empty": 1}, "truncated": 3, "warnings": {"odd": 2}}
     assert event_line({"type": "data", **rows}) == (
         "data: 36 rows to train on, 4 held back; left out: 1 empty; cut off at max_length: 3; in 2 rows odd"
+    )
+    cut = {
+        "train_rows": 60,
+        "train_pieces": 86,
+        "eval_rows": 0,
+        "dropped": {"odd": 2},
+        "first_dropped": {"odd": 7},
+    }
+    assert event_line({"type": "data", **cut}) == (
+        "data: 60 rows to train on (cut into 86 pieces), 0 held back; left out: 2 odd (from row 7)"
     )
     model = {"parameters": 8_000_000_000, "trainable_parameters": 40_000_000, "quantized_fraction": 0.874}
     assert event_line({"type": "model", **model}) == (

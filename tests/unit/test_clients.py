@@ -47,7 +47,7 @@ def answer(request):
         say(number, "finished")
     elif op == "until cancelled":
         say(number, "token", side=0, text="...")
-        cancelled.wait(30)
+        cancelled.wait(180)
         say(number, "finished")
     elif op == "die":
         sys.stderr.write("Traceback\nRuntimeError: \x1b[31mout of luck\n")
@@ -92,7 +92,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         yield made
 
 
-def gone(pid: int, seconds: float = 20) -> bool:
+def gone(pid: int, seconds: float = 120) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -147,7 +147,7 @@ def test_several_threads_each_get_their_own_answers(client):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(180)
     assert seen == {value: value for value in range(8)}
 
 
@@ -211,7 +211,7 @@ def test_closing_while_another_thread_waits_wakes_it(client):
     thread = threading.Thread(target=wait)
     thread.start()
     client.close()
-    thread.join(30)
+    thread.join(180)
     assert ended.is_set()
 
 
@@ -261,18 +261,8 @@ def test_an_engine_ends_when_its_screen_is_killed(tmp_path, monkeypatch):
     assert gone(pid)
 
 
-def test_preparing_the_default_model_passes_on_errors(monkeypatch):
-    from ftui.runs.prepare import prepare_default_model
-
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("FTUI_CACHE", "/dev/null/cache")
-    with pytest.raises(FtuiError) as caught:
-        prepare_default_model()
-    assert "FTUI_CACHE" in caught.value.hint
-
-
 def test_talking_to_engines_imports_none_of_them():
-    code = "import sys, ftui.runs.clients, ftui.runs.prepare\n"
+    code = "import sys, ftui.runs.clients\n"
     code += "print({'torch', 'transformers', 'peft', 'pyarrow', 'ftui.engine'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

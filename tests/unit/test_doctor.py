@@ -177,6 +177,21 @@ def test_what_could_not_be_checked_is_listed_with_the_reason():
     assert unchecked["throttled"] == "no GPU figures"
 
 
+def test_a_gradient_of_exactly_zero_is_as_bad_as_such_a_loss():
+    norms = [1.0 + 0.1 * (n % 3) for n in range(200)]
+    (alarm,) = examine(run(HEALTHY, grad_norm=with_last(norms, 0.0, 0.0, 0.0))).alarms
+    assert alarm.check == "zero"
+    assert "no gradient reaches the adapter" in alarm.message
+    assert not alarms(run(HEALTHY, grad_norm=with_last(norms, 0.0, 1e-7, 0.0)))
+
+
+def test_a_disk_that_took_no_checkpoint_is_an_alarm_before_the_size_of_one_is_known():
+    refused = "the checkpoint of step 4 could not be saved: the disk is full"
+    (alarm,) = examine(run(HEALTHY, refused=refused)).alarms
+    assert (alarm.check, alarm.message) == ("disk-nearly-full", refused)
+    assert not alarms(run(HEALTHY, refused=refused, active=False))
+
+
 def test_an_ended_run_is_not_stalled():
     assert not alarms(Vitals(steps=run(HEALTHY).steps, active=False, silence=1e6))
 

@@ -31,6 +31,7 @@ def test_every_figure_is_read_in_plain_units():
             throttle=("too hot (hardware)",),
             power_capped=True,
             processes=(GpuProcess(2**22 - 5, OTHER, 2 * GIB), GpuProcess(1, OTHER, GIB)),
+            uuid="GPU-gpu0-11aa",
         ),
     )
 
@@ -85,7 +86,7 @@ def test_a_gpu_that_fell_off_the_bus_is_shown_without_figures():
     driver.fails.clear()
     first, second = reader.snapshot()
     assert first.power == 250.5
-    assert second == Gpu(1, "NVIDIA gpu1")
+    assert second == Gpu(1, "NVIDIA gpu1", uuid="GPU-gpu1-11aa")
 
 
 def test_without_a_driver_there_is_no_gpu_and_one_that_comes_later_is_found():
@@ -106,6 +107,7 @@ def test_mig_slices_are_listed_with_what_they_have():
         (0, 0, 24 * GIB, None),
         (0, 1, 24 * GIB, None),
     ]
+    assert [gpu.uuid for gpu in gpus] == ["MIG-gpu0-slice0-11aa", "MIG-gpu0-slice1-11aa"]
     assert gpus[0].temperature == 71, "the board's"
 
 

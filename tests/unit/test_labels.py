@@ -124,6 +124,11 @@ def test_the_commands_write_and_read(rundir, ftui):
     assert ftui("tag", "last", "-draft", "+v2")[1] == "good v2\n"
     assert ftui("tag", "last", "+hello", "+json")[1] == "good v2 hello json\n"
     assert ftui("tag", "last", "-hello", "-json")[1] == "good v2\n"
+    for option in (["--bogus"], ["--remove", "good"], ["+new", "--bogus"]):
+        code, out, err = ftui("tag", "last", *option)
+        assert (code, out) == (2, "")
+        assert "no such option" in err.lower()
+        assert err.count("\n") == 1
     code, shown, _ = ftui("show", "last", "--json")
     assert (code, shown["note"], shown["tags"]) == (0, "rank 32 is better", ["good", "v2"])
     assert "rank 32 is better" in ftui("show", "last")[1]

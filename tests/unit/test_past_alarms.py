@@ -8,9 +8,10 @@ import pytest
 
 from ftui.core.doctor import examine
 from ftui.core.vitals import Vitals
+from ftui.runs.examine import examine_run
 from ftui.runs.history import History
 from ftui.runs.past_alarms import PastAlarms
-from ftui.runs.rundir import RunDir
+from ftui.runs.rundir import FREE_DISK, RunDir
 from ftui.runs.told import claim
 from tests.unit.test_doctor import CASES, HEALTHY, falling, run, with_last
 
@@ -39,6 +40,7 @@ def and_then(vitals: Vitals, **columns: list[float]) -> Vitals:
 
 OVER = {
     "zero": (run(with_last(HEALTHY, 0.0, 0.0, 0.0)), 198),
+    "zero gradient": (run(HEALTHY, grad_norm=with_last([1.0] * 200, 0.0, 0.0, 0.0)), 198),
     "divergence": (CASES["divergence"][0], 0),
     "gradient-spike": (CASES["gradient-spike"][0], 199),
     "step-time-cliff": (CASES["step-time-cliff"][0], 0),
@@ -52,6 +54,7 @@ OVER = {
 @pytest.mark.parametrize("name", OVER)
 def test_what_was_raised_is_kept_with_its_step_when_it_is_over(name, piecewise, tmp_path):
     vitals, step = OVER[name]
+    name = name.split()[0]
     whole, past = and_then(vitals), PastAlarms()
     history = History()
     if piecewise:
@@ -123,3 +126,22 @@ def test_what_only_the_machine_knew_is_remembered_by_what_was_told(tmp_path):
     for number, text in enumerate(("{", "[]", '{"check": 3}', '{"severity": []}', "\0", "null", "9" * 9000)):
         (tmp_path / "told" / f"2-damaged-{number}").write_text(text)
     assert PastAlarms().look(rundir, History(), ()) == (hot,)
+
+
+def test_a_disk_that_was_full_is_known_from_what_the_trainer_told(tmp_path):
+    rundir, history = RunDir(tmp_path), History()
+    told = {"type": "notice", "level": "warning", "hint": FREE_DISK, "attempt": 1}
+    full = "the checkpoint of step 4 could not be saved: the disk is full"
+    history.feed([{"type": "attempt", "attempt": 1, "seq": 1}])
+    history.feed([{**told, "message": full, "step": 4, "seq": 9}])
+    now = examine_run(rundir, history, "running").alarms
+    assert [(alarm.check, alarm.message) for alarm in now] == [("disk-nearly-full", full)]
+    assert PastAlarms().look(rundir, history, now) == ()
+    ended = examine_run(rundir, history, "finished").alarms
+    (kept,) = PastAlarms().look(rundir, history, ended)
+    assert (kept.check, kept.step, kept.message) == ("disk-nearly-full", 4, full)
+    history.feed([{"type": "checkpoint", "attempt": 1, "step": 5, "bytes": 10, "seq": 11}])
+    assert examine_run(rundir, history, "running").alarms == ()
+    history.feed([{**told, "message": "3 events could not be written", "seq": 12}])
+    assert examine_run(rundir, history, "running").alarms == ()
+    assert [one.step for one in PastAlarms().look(rundir, history, ())] == [4, 0]

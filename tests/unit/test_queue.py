@@ -244,7 +244,7 @@ def test_it_waits_for_whoever_trains_on_its_device(turns_of):
     assert turns_of(Machine(busy={"cpu": "tickets-1"}), Entry()) == ["waits for tickets-1 to end"]
     machine = Machine(busy={"gpu0": "tickets-1"}, gpus=GPUS)
     assert turns_of(machine, on("0"), on("1"), on("0,1")) == [
-        "waits for tickets-1 to end", "", "waits for its turn: 1 before it",
+        "waits for tickets-1 to end", "", "waits for its turn: 2 before it",
     ]  # fmt: skip
 
 

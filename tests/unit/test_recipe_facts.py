@@ -64,6 +64,33 @@ def test_a_missing_dataset_is_a_finding_with_the_places_looked_at(workspace):
     assert str(workspace.root) in finding.hint
 
 
+@pytest.mark.parametrize(
+    ("field", "wrong", "right"),
+    [
+        (
+            "model.base",
+            ["./nowhere", "/no/model", "gone.gguf", "a b", "a\0b"],
+            ["org/name", "gpt2", "./mine"],
+        ),
+        ("model.chat_template", ["none", "mine", "gone.jinja"], ["", "chatml", "plain", "mine/own.jinja"]),
+    ],
+)
+def test_a_base_or_template_that_cannot_be_is_an_error_and_what_the_hub_may_have_is_not(
+    workspace, tmp_path, field, wrong, right
+):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "own.jinja").write_text("{{ messages }}")
+    recipe = write_rows(workspace)
+
+    def errors(value):
+        changed = recipe.with_values({field: value})
+        found = lint(changed, gather(changed, workspace, machine=CPU).facts(changed))
+        return [one.field for one in found if one.severity == "error"]
+
+    assert [errors(value) for value in wrong] == [[field]] * len(wrong)
+    assert [errors(value) for value in right] == [[]] * len(right)
+
+
 def test_targets_that_fit_no_layer_are_a_finding(workspace):
     recipe = write_rows(workspace).with_values({"adapter.targets": ["c_attn"]})
     facts = gather(recipe, workspace, machine=CPU).facts(recipe)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftui.core.errors import FtuiError
-from ftui.core.recipe import Recipe, field_names
+from ftui.core.recipe import Recipe, fields
 from ftui.core.recipe_toml import key_lines, parse_text, patch, read_text
 
 MINE = """\
@@ -67,7 +67,7 @@ def test_a_list_over_several_lines_is_replaced_whole():
 
 @given(
     st.dictionaries(
-        st.sampled_from(field_names()), st.text(max_size=12) | st.integers() | st.booleans(), max_size=5
+        st.sampled_from(list(fields())), st.text(max_size=12) | st.integers() | st.booleans(), max_size=5
     )
 )
 def test_any_change_to_a_whole_recipe_reads_back(changes):

@@ -33,7 +33,12 @@ LONG = lifecycle.STALLED_SECONDS + 1
         (Evidence(1, ALIVE, ALIVE, stepping=True, silent_seconds=LONG), "stalled"),
         (Evidence(1, ALIVE, ALIVE, silent_seconds=LONG), "stalled"),
         (Evidence(1, ALIVE, ALIVE, stop_requested=True), "stopping"),
-        (Evidence(1, ALIVE, ALIVE, end={"outcome": "finished"}), "stopping"),
+        (Evidence(1, ALIVE, ALIVE, stepping=True, end={"outcome": "finished"}), "running"),
+        (Evidence(1, ALIVE, ALIVE, end={"outcome": "failed"}), "starting"),
+        (Evidence(1, ALIVE, ALIVE, end={"outcome": "stopped"}), "stopping"),
+        (Evidence(1, ALIVE, ALIVE, end={"outcome": "finished"}, stop_requested=True), "stopping"),
+        (Evidence(1, ALIVE, DEAD, stepping=True, end={"outcome": "finished"}), "finished"),
+        (Evidence(1, ALIVE, DEAD, end={"outcome": "failed"}), "failed"),
         (Evidence(1, ALIVE, DEAD, stepping=True), "stopping"),
         (Evidence(1, DEAD, DEAD, stepping=True), "crashed"),
         (Evidence(1, DEAD, None), "crashed"),
@@ -171,6 +176,8 @@ def test_the_summary_takes_the_newest_figures(workspace):
     rundir.write_status(step=4, eval_loss=0.9, eta_seconds=33.0)
     run = summarize(rundir)
     assert (run.step, run.eval_loss, run.eta_seconds) == (5, 0.9, 33.0)
+    rundir.write_status(step=4, eval_loss=0.9, eta_seconds=None)
+    assert summarize(rundir).eta_seconds is None
 
 
 def test_runs_are_listed_newest_first_and_damage_is_not_fatal(workspace):
@@ -290,7 +297,11 @@ def test_an_end_is_not_taken_from_the_record_of_an_earlier_attempt(workspace):
 
 def test_a_hint_is_a_command_that_can_be_typed(workspace):
     rundir = make_run(workspace, "run-7", supervisor=me(**DEAD_PID), trainer=me(**DEAD_PID))
-    assert summarize(rundir).hint == "`ftui runs resume run-7` goes on from its last checkpoint"
+    assert summarize(rundir).hint == "`ftui runs resume run-7` starts it over from step 0"
+    for step in (3, 12):
+        (rundir.checkpoints / f"step-{step}").mkdir(parents=True)
+    (rundir.checkpoints / "step-3" / "complete").touch()
+    assert summarize(rundir).hint == "`ftui runs resume run-7` goes on from step 3", "12 is half a checkpoint"
     assert "`ftui runs resume run-7`" in derive(Evidence(0, age_seconds=3600, run="run-7")).hint
     assert "`ftui runs stop run-7 --now`" in derive(Evidence(1, ALIVE, silent_seconds=LONG, run="run-7")).hint
 
