@@ -154,8 +154,9 @@ class FtuiApp(App[None]):
         self.pulse = message.pulse
         if not self.screen_stack:
             return  # closing: a last pulse was on its way
-        receive = getattr(self.screen_stack[0], "receive_pulse", None)
-        if receive is not None:
+        pane = self.screen_stack[0]
+        receive = getattr(pane, "receive_pulse", None)
+        if receive is not None and pane.is_mounted:  # one that is coming up takes it when it is there
             receive(message.pulse)
         self._notifier.receive_pulse(message.pulse)
         if self.guide is not None:
@@ -167,13 +168,15 @@ class FtuiApp(App[None]):
         """No going elsewhere from under an open dialog."""
         return not (action in ("pane", "keys") and self.screen.is_modal)
 
-    def action_pane(self, mode: str) -> None:
+    async def action_pane(self, mode: str) -> None:
+        """Shows a pane; the keys typed behind this one wait until it is there."""
         if mode != self.current_mode:
-            self.switch_mode(mode)
+            await self.switch_mode(mode)
 
     def pane(self, mode: str) -> Any:
-        """Shows a pane and returns its screen."""
-        self.action_pane(mode)
+        """Shows a pane and returns its screen, which may still be coming up."""
+        if mode != self.current_mode:
+            self.switch_mode(mode)
         return self.screen_stack[0]
 
     def open_dataset(self, path: Path) -> None:
@@ -208,17 +211,7 @@ class FtuiApp(App[None]):
 
     def action_demo(self) -> None:
         """Puts the demo's files into this workspace and starts its run."""
-        self.run_worker(self._make_demo, thread=True, group="demo", exclusive=True, exit_on_error=False)
-
-    def _make_demo(self) -> None:
-        from ftui.demo.workspace import make_demo_workspace
-
-        try:
-            make_demo_workspace(self.workspace)
-        except FtuiError as error:
-            self.call_from_thread(self.say_error, error)
-            return
-        self.call_from_thread(self._guide().start)
+        self._guide().make()
 
     def _guide(self, steps: int = 0) -> DemoGuide:
         """The demo's guide; one for as long as the app runs."""

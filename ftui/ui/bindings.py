@@ -3,22 +3,38 @@
 Textual hands an ordinary key to the widget that has the focus when it arrives, and looks for bindings later: of
 `g 2 1 7` typed in one burst, the `2` would go past the prompt that `g` opens and change the pane. A priority
 binding runs before the next key is looked at. Text fields keep what they type: Textual leaves printable keys to
-them; `PaneScreen.asking` covers the others.
+them; `PaneScreen.asking` covers the others. What they type is theirs a moment later: what a key does with a
+field's text waits for it, with `typed`.
 """
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from textual.binding import ActiveBinding, Binding
 
 if TYPE_CHECKING:
     from textual.screen import Screen
+    from textual.widget import Widget
+
+_PATIENCE_SECONDS = 5.0
 
 
 def ordered(key: str, action: str, words: str, *, id: str, show: bool = False, **more: Any) -> Binding:
     """A binding that is done before the next key is read. Every binding has an id: users rebind by it."""
     return Binding(key, action, words, id=id, show=show, priority=True, **more)
+
+
+async def typed(field: Widget | None) -> None:
+    """Returns once `field` has taken the keys typed before. For actions: later keys wait meanwhile."""
+    if field is not None:
+        taken = asyncio.Event()
+        with suppress(TimeoutError):  # it was closed in that moment
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                if field.call_later(taken.set):
+                    await taken.wait()
 
 
 def allowed(screen: Screen[Any]) -> list[ActiveBinding]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ftui.ui.dataset_desk import DatasetDesk
     from ftui.ui.screens.data_checking import Checking
     from ftui.ui.token_settings import TokenSettings
-    from ftui.ui.widgets.checks_panel import Checked
+    from ftui.ui.widgets.checks_text import Checked
 
 _STEPS = 100  # progress is told so often at most
 
@@ -52,7 +52,7 @@ class ChecksRun:
         self._missing: list[tuple[str, str]] = []
 
     def _post(self, **how: Any) -> None:
-        from ftui.ui.widgets.checks_panel import Checked
+        from ftui.ui.widgets.checks_text import Checked
 
         self._screen.post_message(CheckMoved(self, Checked(done=self._done, total=self._total, **how)))
 

@@ -34,6 +34,20 @@ class DemoGuide:
 
         self._app.push_screen(DemoWelcome(), lambda start: self.start() if start else None)
 
+    def make(self) -> None:
+        """Puts the demo's files into the workspace, then starts the run."""
+        self._app.run_worker(self._make, thread=True, group="demo", exclusive=True, exit_on_error=False)
+
+    def _make(self) -> None:
+        from ftui.demo.workspace import make_demo_workspace
+
+        try:
+            make_demo_workspace(self._app.workspace)
+        except FtuiError as error:
+            self._app.call_from_thread(self._app.say_error, error)
+            return
+        self._app.call_from_thread(self.start)
+
     def start(self) -> None:
         """Starts the run off the screen's thread and shows it."""
         if not self._starting:
@@ -50,7 +64,7 @@ class DemoGuide:
             self._app.call_from_thread(self._app.say_error, error)
             return
         self._run, self._adapter = rundir.id, str(rundir.adapter)
-        self._app.call_from_thread(self._app.action_pane, "train")
+        self._app.call_from_thread(self._app.pane, "train")
 
     def receive_pulse(self, pulse: Pulse) -> None:
         """Opens the chat when the run has finished; says so instead when the user is busy elsewhere."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ftui.core.text import one_line
+from ftui.runs.devices import gpus_of
 from ftui.runs.rundir import RunDir, events_backwards
 from ftui.ui.widgets import figures
 
@@ -58,7 +59,8 @@ def read_usage(run: RunSummary) -> Usage:
 
 def sections(pulse: Pulse, run: RunSummary | None, usage: Usage | None) -> list[tuple[str, list[Line]]]:
     """GPUs with who is on them, the run, the host and the disk."""
-    found = [(f"GPU{gpu.index}  {one_line(gpu.name, 40)}", _gpu_lines(gpu, run)) for gpu in pulse.gpus]
+    mine = gpus_of(run.devices, pulse.gpus, run.pid) if run and run.active and len(pulse.gpus) > 1 else ()
+    found = [(_heading(gpu, gpu in mine), _gpu_lines(gpu, run)) for gpu in pulse.gpus]
     found = found or [("no NVIDIA GPU", [])]
     if run is not None and usage is not None:
         found.append((f"run {one_line(run.name, 40)}", _run_lines(run, usage)))
@@ -66,6 +68,10 @@ def sections(pulse: Pulse, run: RunSummary | None, usage: Usage | None) -> list[
         found.append(("host", _host_lines(pulse.host)))
         found.append(("disk", _disk_lines(pulse.host, usage)))
     return found
+
+
+def _heading(gpu: Gpu, mine: bool) -> str:
+    return f"GPU{gpu.index}  {one_line(gpu.name, 40)}{'  this run' if mine else ''}"
 
 
 def _gpu_lines(gpu: Gpu, run: RunSummary | None) -> list[Line]:

@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ftui.core.text import one_line
 from ftui.data import pointers
 from ftui.ui.json_text import to_json
 from ftui.ui.json_tree import Folds, tree
@@ -131,6 +132,8 @@ def _message_blocks(message: Message, places: Places, side: str = "") -> Iterato
     notes = []
     if message.weight is not None:
         notes.append("context only" if message.weight == 0 else f"weight {message.weight:g}")
+    if message.odd_weight:
+        notes.append(f"weight {one_line(message.odd_weight, 20)}: not possible")
     name = message.name or message.tool_call_id
     if message.role == "tool" and name:
         notes.append(name)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ftui.runs.speed import Speed
     from ftui.runs.workspace import Workspace
 
-Key = tuple[str, str, str, str, str]
+Key = tuple[str, ...]
 
 
 class Opened(Message):
@@ -67,11 +67,12 @@ class Compared(Message):
 
 
 class Saved(Message):
-    """A recipe is on the disk. then: what the user wanted beside saving."""
+    """A recipe is on the disk. then: what the user wanted beside saving. draft: whose recipe it is."""
 
     def __init__(self, path: Path, text: str, recipe: Recipe, then: Callable[[], None] | None) -> None:
         super().__init__()
         self.path, self.text, self.recipe, self.then = path, text, recipe, then
+        self.draft: Draft | None = None
 
 
 class Launched(Message):
@@ -91,16 +92,18 @@ class Queued(Message):
 
 
 class Refused(Message):
-    """Something could not be done. wanted: "save" and the path where saving was."""
+    """Something could not be done. wanted: "save", the path and the draft where saving was."""
 
     def __init__(self, error: FtuiError, wanted: str = "", path: Path | None = None) -> None:
         super().__init__()
         self.error, self.wanted, self.path = error, wanted, path
+        self.draft: Draft | None = None
 
 
 def key_of(recipe: Recipe, path: Path | None) -> Key:
     """What the surroundings of a recipe depend on; the rest of it may change without looking again."""
-    return (recipe.model.base, recipe.model.revision, recipe.data.train, recipe.data.only, str(path or ""))
+    model, data = recipe.model, recipe.data
+    return (model.base, model.revision, model.chat_template, data.train, data.only, str(path or ""))
 
 
 def open_file(path: Path) -> Message:
@@ -149,7 +152,7 @@ def gather_facts(
 
 def save(
     path: Path, recipe: Recipe, was: str | None, *, new: bool, then: Callable[[], Any] | None
-) -> Message:
+) -> Saved | Refused:
     """new: the file must not be there yet. was: what it held when it was opened; None overwrites."""
     try:
         if new and path.exists():

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ftui.core.text import one_line
+from ftui.core.vitals import Change
 
 if TYPE_CHECKING:
-    from ftui.core.vitals import Alarm, Change
+    from ftui.core.vitals import Alarm
     from ftui.runs.state import RunSummary
     from ftui.ui.run_reader import RunView
 
@@ -46,17 +47,30 @@ def troubles(view: RunView) -> list[Trouble]:
 
     That a run is stalled is said once: its state says so before the alarm does.
     """
-    found = [of_state(view.run)] if view.run.state in _ENDED_BADLY else []
+    found = [of_state(view.run, bool(view.checkpoints))] if view.run.state in _ENDED_BADLY else []
     found += [of_alarm(alarm, view.run) for alarm in view.alarms if alarm.check != view.run.state]
-    found += [Trouble(notice.level, notice.message, notice.hint) for notice in view.notices]
+    said = {alarm.message for alarm in (*view.alarms, *view.past)}
+    notices = [notice for notice in view.notices if notice.message not in said]
+    found += [Trouble(notice.level, notice.message, notice.hint) for notice in notices]
     found += [of_past(alarm, view.run) for alarm in view.past]
     return found
 
 
-def of_state(run: RunSummary) -> Trouble:
+def of_state(run: RunSummary, saved: bool) -> Trouble:
+    """How it ended. saved: whether it has a checkpoint; without one the same mistake would only be made again."""
     message = f"{run.state}: {one_line(run.reason, 400)}" if run.reason else run.state
-    deed: Deed = "stop_now" if run.state == "stalled" else "resume"
-    return Trouble("error", message, one_line(run.hint, 400), deed, _WORDS[deed])
+    hint = one_line(run.hint, 400)
+    if run.state == "stalled":
+        return Trouble("error", message, hint, "stop_now", _WORDS["stop_now"])
+    if saved:
+        return Trouble("error", message, hint, "resume", _WORDS["resume"])
+    from ftui.core.recipe import fields  # pydantic: not on the way to the first paint
+
+    field = run.reason.partition(":")[0]
+    if run.state == "failed" and field in fields():
+        change = Change(field)
+        return Trouble("error", message, hint, "recipe", in_words(change), change)
+    return Trouble("error", message, hint, "resume", "start it over from step 0")
 
 
 def of_alarm(alarm: Alarm, run: RunSummary) -> Trouble:

@@ -6,12 +6,17 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from textual.widgets import Input, TextArea
 
 from ftui.runs.workspace import Workspace
+from ftui.ui.pulse import EMPTY_PULSE
+from tests.ui.panes import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
+
+    from textual.pilot import Pilot
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +30,28 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.setenv("TERM", "xterm-256color")
+
+
+@pytest.fixture(autouse=True)
+def still_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Text cursors do not blink: a picture of one would depend on the moment it is taken."""
+    for widget in (Input, TextArea):
+        monkeypatch.setattr(widget.cursor_blink, "_default", False)
+
+
+@pytest.fixture
+def snap_compare(snap_compare: Callable[..., bool]) -> Callable[..., bool]:
+    """Pictures are taken once the strip has the machine's figures, however slow the machine is."""
+
+    def compare(app: Any, *, run_before: Callable[[Pilot[Any]], Any], **more: Any) -> bool:
+        async def ready(pilot: Pilot[Any]) -> None:
+            await run_before(pilot)
+            await until(pilot, lambda: app.pulse is not EMPTY_PULSE)
+            await pilot.pause()
+
+        return snap_compare(app, run_before=ready, **more)
+
+    return compare
 
 
 @pytest.fixture

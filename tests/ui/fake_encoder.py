@@ -51,7 +51,7 @@ class FakeEncoder:
 
     def _wait(self) -> None:
         if FakeEncoder.hold:
-            assert self._released.acquire(timeout=30), "the test never let the encoder answer"
+            assert self._released.acquire(timeout=120), "the test never let the encoder answer"
         if FakeEncoder.failure is not None:
             raise FakeEncoder.failure
 

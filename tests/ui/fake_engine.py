@@ -102,4 +102,4 @@ class FakeEngine:
 
     def wait(self) -> None:
         if self.paced:
-            assert self._steps.acquire(timeout=30), "the test never let the server speak"
+            assert self._steps.acquire(timeout=120), "the test never let the server speak"

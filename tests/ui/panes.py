@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from textual import events
 
 from ftui.gpu import host, nvml
 from ftui.ui.app import FtuiApp
@@ -28,13 +29,22 @@ def app_on(workspace: Workspace, mode: str) -> FtuiApp:
     return FtuiApp(workspace, mode=mode, settings=Settings())
 
 
-async def until(pilot: Pilot[Any], condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """Lets the app work until `condition` is true; fails with what it said at the deadline."""
+async def until(pilot: Pilot[Any], condition: Callable[[], Any], seconds: float = 120.0) -> Any:
+    """Lets the app work until `condition` is true; fails with what it said when it gives up.
+
+    So late that a machine several times slower and busy with other tests does not get there.
+    """
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
         assert time.monotonic() < deadline, f"still {answer!r} after {seconds} s"
         await pilot.pause(0.01)
     return answer
+
+
+def burst(app: FtuiApp, *keys: str) -> None:
+    """Types `keys` as a slow line delivers them: all are there before the first is looked at."""
+    for key in keys:
+        app.post_message(events.Key(key, key if len(key) == 1 else None))
 
 
 def screen_text(app: FtuiApp) -> str:

@@ -305,7 +305,7 @@ async def test_the_app_closes_its_servers(workspace, engine):
         await shown(pilot, "tickets-r16")
         await say(pilot, "hi")
         await shown(pilot, "Priority: High")
-    assert engine.clients[0].closed.wait(20)
+    assert engine.clients[0].closed.wait(120)
 
 
 async def test_it_can_be_opened_on_given_sides_with_a_prompt(workspace, engine):

@@ -6,10 +6,9 @@ import json
 from dataclasses import replace
 
 import pytest
-from textual import events
 
 from tests.ui.data_rows import data_pane, row_on_disk, tickets
-from tests.ui.panes import app_on, shown, still_machine  # noqa: F401
+from tests.ui.panes import app_on, burst, shown, still_machine  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("still_machine")
 SIZE = (120, 36)
@@ -57,8 +56,3 @@ async def test_a_row_not_found_yet_is_not_called_missing(workspace, write_rows):
         pane.facts = replace(pane.facts, complete=False)
         pane._go_to("7")
         await shown(pilot, "row 7 is not found yet", "6 of its rows are found so far", "1 of 6")
-
-
-def burst(app, *keys: str) -> None:
-    for key in keys:
-        app.post_message(events.Key(key, key if len(key) == 1 else None))

@@ -164,7 +164,7 @@ async def test_stopping_keeps_what_was_found_and_says_it_is_partial(workspace, w
             if row.number == 9:
                 progress(8, total)
                 begun.set()
-                assert go_on.wait(30)
+                assert go_on.wait(120)
                 if cancelled():
                     return
             yield row

@@ -12,7 +12,7 @@ from ftui.data import actions
 from ftui.data import export as exporting
 from ftui.data.dataset import Dataset
 from ftui.runs.workspace import Workspace
-from ftui.ui import export_words
+from ftui.ui import export_desk, export_words
 from ftui.ui.modals import export_rows
 from tests.ui.capture import HOSTILE, assert_harmless, capture, output_of
 from tests.ui.data_rows import data_pane, ticket, tickets
@@ -216,11 +216,11 @@ async def test_esc_stops_an_export_and_leaves_no_half_file(workspace, write_rows
         def held(done: int, total: int) -> None:
             progress(done, total)
             begun.set()
-            going.wait(20)
+            going.wait(120)
 
         return real(source, out, plan, held, cancelled)
 
-    monkeypatch.setattr(export_rows, "export", slow)
+    monkeypatch.setattr(export_desk, "export", slow)
     async with app_on(workspace, "data").run_test(size=SIZE) as pilot:
         await data_pane(pilot, "1 of 1,200")
         await pilot.press("w", "enter")

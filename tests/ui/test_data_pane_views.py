@@ -480,7 +480,7 @@ async def test_what_is_so_already_is_not_written_again(workspace, write_rows):
 
 async def test_the_screen_stays_alive_while_a_bulk_action_is_written(workspace, write_rows, monkeypatch):
     path, write, disk = write_rows(tickets() * 1000), Dataset.annotate_each, threading.Event()
-    monkeypatch.setattr(Dataset, "annotate_each", lambda *given: disk.wait(20) and write(*given))
+    monkeypatch.setattr(Dataset, "annotate_each", lambda *given: disk.wait(120) and write(*given))
     async with app_on(workspace, "data").run_test(size=SIZE, notifications=True) as pilot:
         pane = await data_pane(pilot, "1 of 6,000")
         await pilot.press("B", "x")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from ftui.core.duration import ago
 from ftui.core.shapes_mapping import parse
 from ftui.core.text import sanitize
 from ftui.data import actions, pointers
@@ -19,9 +20,10 @@ from ftui.ui.dataset_messages import Facts
 from ftui.ui.pace import Pace
 from ftui.ui.reading import read_row, short_shape
 from ftui.ui.themes import Palette
-from ftui.ui.widgets.page import LONGEST_TEXT, MOST_LINES, Typesetter, ago, highlight, wrap
-from ftui.ui.widgets.row_list import length
+from ftui.ui.widgets.page import MOST_LINES, Typesetter
+from ftui.ui.widgets.row_line import length
 from ftui.ui.widgets.safe_input import _hide, _unhide, can_hold
+from ftui.ui.widgets.wrapping import LONGEST_TEXT, highlight, wrap
 from tests.ui.capture import HOSTILE
 
 COLORS = Palette(**{field: "#101010" for field in Palette.__dataclass_fields__})

@@ -93,7 +93,7 @@ async def test_every_pane_shows_the_strip(workspace):
 async def test_a_driver_that_hangs_stops_no_news_of_the_runs(workspace, monkeypatch):
     monkeypatch.setattr(pulse, "PERIOD_SECONDS", 0.05)
     release = threading.Event()
-    monkeypatch.setattr(nvml, "snapshot", lambda: release.wait(60) and ())
+    monkeypatch.setattr(nvml, "snapshot", lambda: release.wait(120) and ())
     try:
         async with app_on(workspace, "train").run_test(size=(120, 36)) as pilot:
             make_run(workspace, "tickets-r16")

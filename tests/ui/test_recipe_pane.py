@@ -189,7 +189,7 @@ async def test_a_fix_is_one_key_and_is_undone_like_any_change(workspace, path):
         findings = app.screen.query_one(FindingsList)
         findings.focus()
         await pilot.press("enter")
-        assert recipe_of(app).adapter.alpha == 32
+        await until(pilot, lambda: recipe_of(app).adapter.alpha == 32)
 
 
 async def test_saving_keeps_comments_and_writes_only_what_changed(workspace, path):
@@ -289,6 +289,20 @@ async def test_a_memory_that_does_not_suffice_is_said_and_cured(workspace, path,
         await shown(pilot, "does not fit", "needs about")
         await pilot.press("r")
         await shown(pilot, "cannot run yet")
+
+
+async def test_a_base_and_a_template_that_cannot_be_are_findings_and_do_not_run(workspace, path):
+    app = app_on(workspace, "recipe")
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await ready(pilot)
+        app.screen.change({"model.chat_template": "none"})
+        await shown(pilot, "no chat template")
+        app.screen.change({"model.chat_template": "chatml"})
+        await type_value(pilot, "model.base", "./nowhere")
+        await shown(pilot, "no such model folder")
+        await pilot.press("r")
+        await shown(pilot, "cannot run yet")
+    assert not workspace.runs.exists()
 
 
 async def test_a_base_that_is_not_here_is_unknown_rather_than_guessed(workspace, path, monkeypatch, tmp_path):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ftui.core.alarms_machine import disk_refused
 from ftui.core.recipe import load_recipe
 from ftui.core.vitals import Alarm, Change
 from ftui.runs.rundir import EventWriter
@@ -69,6 +70,17 @@ def test_how_it_ended_comes_first_and_is_said_once():
     assert [trouble.message for trouble in troubles(view)] == [
         "stalled: silent for 5 min", "it climbs", "packed",
     ]  # fmt: skip
+
+
+def test_what_the_trainer_told_is_not_said_again_beside_the_alarm_it_became():
+    full = "the checkpoint of step 4 could not be saved: the disk is full"
+    notice, alarm = Notice("warning", full, "free disk space"), disk_refused(full, 4)
+    for view in (
+        RunView(RUN, notices=(notice,), alarms=(alarm,)),
+        RunView(RUN, notices=(notice,), past=(alarm,)),
+    ):
+        (trouble,) = troubles(view)
+        assert full in f"{trouble.message} {trouble.hint}"
 
 
 @pytest.mark.parametrize(
@@ -201,13 +213,34 @@ async def test_a_crashed_run_offers_to_go_on(workspace, monkeypatch):
     )
     rundir = make_run(workspace, "tickets", alive=False)
     with EventWriter(rundir, 1) as writer:
-        write_steps(writer, 1, 30, 600)
+        write_steps(writer, 1, 160, 600)
     finish(rundir, "crashed", reason="killed by SIGKILL")
     async with app_on(workspace, "train").run_test(size=(120, 36), notifications=True) as pilot:
         await shown(pilot, "crashed: killed by SIGKILL", "x go on from the last checkpoint")
         await pilot.press("x")
         await shown(pilot, "goes on from step 150")
         assert resumed == [rundir.id]
+
+
+async def test_a_run_that_failed_before_its_first_step_opens_its_recipe_at_the_field_it_names(workspace):
+    rundir = make_run(workspace, "tickets", alive=False)
+    finish(rundir, "failed", reason="model.chat_template: no chat template 'none'", hint="give a file")
+    async with app_on(workspace, "train").run_test(size=(120, 36), notifications=True) as pilot:
+        await shown(pilot, "no chat template", "x open its recipe at model.chat_template")
+        assert "last checkpoint" not in screen_text(pilot.app)
+        await pilot.press("x")
+        await shown(pilot, "look at model.chat_template")
+
+
+@pytest.mark.parametrize("reason", ["killed by SIGKILL", "out of memory: 3 GiB wanted"])
+async def test_without_a_checkpoint_nothing_is_said_of_one(workspace, reason):
+    rundir = make_run(workspace, "tickets", alive=False)
+    with EventWriter(rundir, 1) as writer:
+        write_steps(writer, 1, 30, 600)
+    finish(rundir, "failed", reason=reason)
+    async with app_on(workspace, "train").run_test(size=(120, 36), notifications=True) as pilot:
+        await shown(pilot, reason, "x start it over from step 0")
+        assert "last checkpoint" not in screen_text(pilot.app)
 
 
 async def test_a_checkpoint_is_asked_for_and_the_machine_shown(workspace):

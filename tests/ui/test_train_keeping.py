@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from ftui.cli.runs import command as runs_command
+from ftui.core.recipe import load_recipe
 from ftui.gpu import host, nvml
 from ftui.gpu.processes import GpuProcess
 from ftui.runs import control, queue, state
@@ -211,17 +212,16 @@ async def test_queued_runs_are_moved_and_held(workspace, monkeypatch):
 # -- details -----------------------------------------------------------------------------------------
 
 
-def change(rundir: RunDir, old: str, new: str) -> None:
-    text = rundir.recipe_path.read_text()
-    assert old in text
-    rundir.recipe_path.write_text(text.replace(old, new))
+def change(rundir: RunDir, field: str, value: object) -> None:
+    recipe = load_recipe(rundir.recipe_path)
+    rundir.recipe_path.write_text(recipe.with_values({field: value}).to_toml())
 
 
 def test_a_run_is_compared_with_the_one_before_it_field_by_field(workspace):
     first = ended(workspace, "tickets", 9000)
     ended(workspace, "other", 8000)
     last = ended(workspace, "tickets", 7000)
-    change(last, "learning_rate = 2e-4", "learning_rate = 5e-5")
+    change(last, "training.learning_rate", 5e-5)
     assert parent_of(last, last.read_manifest(), workspace) == first
     assert parent_of(first, first.read_manifest(), workspace) is None
     parts = dict(read_facts(last, workspace).parts)
@@ -241,18 +241,20 @@ async def test_the_command_is_written_to_a_file(workspace):
         await pilot.press("w")
         file = workspace.root / f"repeat-{rundir.id}.sh"
         await until(pilot, file.exists)
-        assert file.read_text().endswith(f"ftui train {rundir.recipe_path}\n")
+        assert file.read_text().endswith(f"ftui train {rundir.recipe_path} --workspace {workspace.root}\n")
 
 
 def test_a_run_is_repeated_from_its_own_copy_once_its_recipe_has_changed(workspace):
     rundir = ended(workspace, "tickets", 900)
     source = workspace.root / "mine.toml"
-    source.write_text(rundir.recipe_path.read_text().replace("learning_rate = 2e-4", "learning_rate = 1e-4"))
+    slower = load_recipe(rundir.recipe_path).with_values({"training.learning_rate": 1e-4})
+    source.write_text(slower.to_toml())
     command = f"ftui train {source} --set training.learning_rate=2e-4"
     rundir.update_manifest(command=command, recipe_source=str(source))
-    assert read_facts(rundir, workspace).command == command
+    here = f" --workspace {workspace.root}"
+    assert read_facts(rundir, workspace).command == command + here
     source.write_text(source.read_text().replace("rank = 16", "rank = 4"))
-    own = f"ftui train {rundir.recipe_path} --name tickets"
+    own = f"ftui train {rundir.recipe_path} --name tickets{here}"
     assert read_facts(rundir, workspace).command == own
     assert (
         own
@@ -354,7 +356,7 @@ def test_picture_of_the_details(workspace, snap_compare, monkeypatch, size):
     monkeypatch.setattr("ftui.ui.run_facts._moment", lambda when: "2026-04-12 14:02")
     ended(workspace, "tickets", 9000)
     last = ended(workspace, "tickets", 7000)
-    change(last, "learning_rate = 2e-4", "learning_rate = 5e-5")
+    change(last, "training.learning_rate", 5e-5)
     write_labels(last, note="half the rate, half the trouble", tags=["good"])
     words = {"command": "ftui train recipes/tickets.toml", "workspace": "support-bot"}
     last.update_manifest(**words)

@@ -210,6 +210,7 @@ async def test_the_reply_of_now_stands_beside_the_untrained_one(workspace):
         await shown(pilot, "Issue: Trip")
         await pilot.press("less_than_sign")
         await until(pilot, lambda: "Issue:" not in screen_text(pilot.app))
+        await shown(pilot, "step 0, untrained", "I'm sorry")
         await pilot.press("greater_than_sign", "greater_than_sign")
         await shown(pilot, "Issue: Broken zip")
         await pilot.press("m", "m")

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from ftui.ui.bindings import typed
 from ftui.ui.chat_sides import Settings
+from ftui.ui.modals.dialog import Dialog
 from ftui.ui.widgets.safe_input import SafeInput, SafeTextArea, can_hold
 
 if TYPE_CHECKING:
@@ -35,11 +36,10 @@ _NUMBERS: tuple[tuple[str, str, str, type, float, float], ...] = (
 )
 
 
-class ChatSettings(ModalScreen[Adjusted | None]):
+class ChatSettings(Dialog[Adjusted | None]):
     """Returns what was set, or None."""
 
     DEFAULT_CSS = """
-    ChatSettings { align: center middle; }
     ChatSettings > Vertical { width: 76; max-width: 94%; height: auto; background: $surface; padding: 1 2; }
     ChatSettings SafeTextArea { height: 4; border: none; padding: 0 1; background: $panel; margin-bottom: 1; }
     ChatSettings SafeTextArea:focus { background: $selection; }
@@ -78,9 +78,13 @@ class ChatSettings(ModalScreen[Adjusted | None]):
         self.query_one("#temperature", SafeInput).focus()
 
     def on_input_submitted(self) -> None:
-        self.action_take(True)
+        self._take(True)
 
-    def action_take(self, everywhere: bool) -> None:
+    async def action_take(self, everywhere: bool) -> None:
+        await typed(self.focused)
+        self._take(everywhere)
+
+    def _take(self, everywhere: bool) -> None:
         values: dict[str, Any] = {}
         for name, label, _, kind, least, greatest in _NUMBERS:
             text = self.query_one(f"#{name}", SafeInput).value.strip()

@@ -9,10 +9,10 @@ from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from ftui.ui.modals.dialog import Dialog
 from ftui.ui.themes import palette
 from ftui.ui.widgets.captions import set_subtitle, set_title
 
@@ -34,11 +34,10 @@ class Choice:
     count: int | None = -1
 
 
-class ChooseKey(ModalScreen["str | None"]):
+class ChooseKey(Dialog["str | None"]):
     """Returns the key of what was chosen, or None."""
 
     DEFAULT_CSS = """
-    ChooseKey { align: center middle; }
     ChooseKey > Vertical { width: 48; max-width: 94%; height: auto; max-height: 90%; background: $surface; }
     ChooseKey OptionList, ChooseKey OptionList:focus {
         height: auto; max-height: 16; border: none; padding: 0;

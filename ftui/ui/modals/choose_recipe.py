@@ -8,11 +8,11 @@ from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from ftui.core.text import one_line
+from ftui.ui.modals.dialog import Dialog
 from ftui.ui.themes import palette
 from ftui.ui.widgets.captions import set_subtitle, set_title
 
@@ -22,11 +22,10 @@ if TYPE_CHECKING:
     from ftui.runs.recipes import ListedRecipe
 
 
-class ChooseRecipe(ModalScreen["ListedRecipe | None"]):
+class ChooseRecipe(Dialog["ListedRecipe | None"]):
     """Returns the chosen recipe, or None."""
 
     DEFAULT_CSS = """
-    ChooseRecipe { align: center middle; }
     ChooseRecipe > Vertical {
         width: 84; max-width: 94%; height: auto; max-height: 80%; background: $surface;
     }

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from ftui.core.text import one_line
+from ftui.ui.modals.dialog import Dialog
 from ftui.ui.themes import palette
 
 if TYPE_CHECKING:
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from ftui.runs.state import RunSummary
 
 
-class ConfirmStop(ModalScreen[bool]):
-    """True when the run is to be stopped. `now`: by force, without waiting long for a checkpoint."""
+class ConfirmStop(Dialog[bool]):
+    """True when the run is to be stopped. `now`: by force, without waiting long for a checkpoint.
+
+    checkpoints: their steps; None while they are not known.
+    """
 
     DEFAULT_CSS = """
-    ConfirmStop { align: center middle; }
     ConfirmStop > Static.panel {
         width: 64;
         max-width: 90%;
@@ -38,7 +40,7 @@ class ConfirmStop(ModalScreen[bool]):
         Binding("escape,n,q", "answer(False)", "let it run", id="train.stop.cancel"),
     ]
 
-    def __init__(self, run: RunSummary, *, now: bool, checkpoints: tuple[int, ...] = ()) -> None:
+    def __init__(self, run: RunSummary, *, now: bool, checkpoints: tuple[int, ...] | None = ()) -> None:
         super().__init__()
         self._run, self._now, self._checkpoints = run, now, checkpoints
 
@@ -59,7 +61,9 @@ class ConfirmStop(ModalScreen[bool]):
             question.append("A checkpoint is saved at the step it is at; R goes on from there.", dim)
         else:
             question.append("It gets a few seconds to save a checkpoint, then it is ended by force.\n", dim)
-            kept = f"step {self._checkpoints[-1]}" if self._checkpoints else "the start: nothing is saved yet"
+            kept = "the start: nothing is saved yet" if self._checkpoints == () else "its last checkpoint"
+            if self._checkpoints:
+                kept = f"step {self._checkpoints[-1]}"
             question.append(f"If it cannot save in time, R goes on from {kept}.", dim)
         question.append_text(
             Text.assemble("\n\n", ("enter", key), (" stop it   ", dim), ("esc", key), (" let it run", dim))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from ftui.ui.modals.dialog import Dialog
 from ftui.ui.themes import palette
 
 if TYPE_CHECKING:
@@ -23,11 +23,10 @@ _STEPS = (
 )
 
 
-class DemoWelcome(ModalScreen[bool]):
+class DemoWelcome(Dialog[bool]):
     """True when the demo is to start."""
 
     DEFAULT_CSS = """
-    DemoWelcome { align: center middle; }
     DemoWelcome > Static { width: 72; max-width: 96%; height: auto; padding: 1 2; background: $surface; }
     """
     BINDINGS: ClassVar[list[Any]] = [

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.style import Style
 from rich.text import Text
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from ftui.core.text import one_line
 from ftui.ui.bindings import ordered
 from ftui.ui.export_words import short
+from ftui.ui.modals.dialog import Dialog
 from ftui.ui.themes import palette
 from ftui.ui.widgets.captions import set_title
 
@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 _HASH = 12  # characters of a sha256 shown; the manifest has all
 
 
-class ExportDone(ModalScreen[str]):
+class ExportDone(Dialog[str]):
     """Returns "recipe" (train on it), "open" (look at it), or "" for neither."""
 
     DEFAULT_CSS = """
-    ExportDone { align: center middle; }
     ExportDone > Static { width: 76; max-width: 96%; height: auto; max-height: 96%; padding: 1 1; }
     """
     BINDINGS: ClassVar[list[Any]] = [

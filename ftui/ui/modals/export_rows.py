@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
-from textual.message import Message
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from ftui.core.errors import FtuiError
 from ftui.core.shapes_back import TARGETS
 from ftui.core.text import one_line, sanitize
-from ftui.data.export import Plan, container_of, export, files_of, manifest_of
-from ftui.data.export_preview import preview
+from ftui.data.export import Plan, Report, container_of, files_of, manifest_of
+from ftui.ui import export_desk
 from ftui.ui import export_words as words
-from ftui.ui.bindings import ordered
+from ftui.ui.bindings import ordered, typed
+from ftui.ui.modals.dialog import Dialog
 from ftui.ui.modals.replace_files import Replace
 from ftui.ui.themes import palette
 from ftui.ui.widgets.captions import set_subtitle, set_title
@@ -31,40 +29,18 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.widget import Widget
 
-    from ftui.data.export import Only, Report
+    from ftui.data.export import Only
     from ftui.data.export_preview import Preview
     from ftui.runs.workspace import Workspace
     from ftui.ui.dataset_desk import DatasetDesk
 
-_TELL_SECONDS = 0.1
 _KEYS = "enter exports · ↑↓ fields · ←→ choose · esc back"
 
 
-class _Looked(Message):
-    """What `plan` as a `container` would hold."""
-
-    def __init__(self, key: object, found: Preview | None, problem: FtuiError | None) -> None:
-        super().__init__()
-        self.key, self.found, self.problem = key, found, problem
-
-
-class _Moved(Message):
-    def __init__(self, done: int, total: int) -> None:
-        super().__init__()
-        self.done, self.total = done, total
-
-
-class _Ended(Message):
-    def __init__(self, report: Report | None, problem: FtuiError | None) -> None:
-        super().__init__()
-        self.report, self.problem = report, problem
-
-
-class ExportRows(ModalScreen["Report | None"]):
+class ExportRows(Dialog[Report | None]):
     """Returns what was written, or None. Looking and writing go on in threads; esc stops the writing."""
 
     DEFAULT_CSS = """
-    ExportRows { align: center middle; }
     ExportRows > Vertical { width: 76; max-width: 96%; height: auto; padding: 1 1 0 1; }
     ExportRows Horizontal { height: 1; }
     ExportRows .name { width: 12; color: $foreground; }
@@ -190,21 +166,16 @@ class ExportRows(ModalScreen["Report | None"]):
         dataset = self._desk.dataset
         assert dataset is not None
 
-        def look() -> None:
-            found, problem = None, None
-            try:
-                self._desk.wait_written()
-                found = preview(dataset, plan, container, lambda: key != self._key or not self.is_attached)
-            except FtuiError as error:
-                problem = error
-            except OSError as error:
-                problem = FtuiError(f"cannot be read: {error.strerror or error}", "", str(self._desk.path))
-            self.post_message(_Looked(key, found, problem))
+        def gone() -> bool:
+            return key != self._key or not self.is_attached
 
-        self.run_worker(look, thread=True, exclusive=True, group="look", exit_on_error=False)
+        self.run_worker(
+            lambda: self.post_message(export_desk.look(key, self._desk, dataset, plan, container, gone)),
+            thread=True, exclusive=True, group="look", exit_on_error=False,
+        )  # fmt: skip
 
-    @on(_Looked)
-    def show_looked(self, message: _Looked) -> None:
+    @on(export_desk.Looked)
+    def show_looked(self, message: export_desk.Looked) -> None:
         if message.key == self._key:
             self._found, self._problem = message.found, message.problem
             self._say()
@@ -242,7 +213,8 @@ class ExportRows(ModalScreen["Report | None"]):
 
     # -- writing -----------------------------------------------------------------------------------
 
-    def action_go(self) -> None:
+    async def action_go(self) -> None:
+        await typed(self.focused)
         if self._stop is not None:
             return
         try:
@@ -266,28 +238,14 @@ class ExportRows(ModalScreen["Report | None"]):
         self._stop = stop = threading.Event()
         self._hold(True)
         self._show(words.progress(0, 0, palette(self.app)))
-        told = 0.0
 
-        def moved(done: int, total: int) -> None:
-            nonlocal told
-            if time.monotonic() - told >= _TELL_SECONDS:
-                told = time.monotonic()
-                self.post_message(_Moved(done, total))
+        def stopped() -> bool:
+            return stop.is_set() or not self.is_attached
 
-        def write() -> None:
-            report, problem = None, None
-            try:
-                self._desk.wait_written()
-                report = export(
-                    self._desk.path, out, plan, moved, lambda: stop.is_set() or not self.is_attached
-                )
-            except FtuiError as error:
-                problem = error
-            except (OSError, ValueError) as error:
-                problem = FtuiError(f"not exported: {getattr(error, 'strerror', '') or error}", "", str(out))
-            self.post_message(_Ended(report, problem))
-
-        self.run_worker(write, thread=True, group="export", exit_on_error=False)
+        self.run_worker(
+            lambda: self.post_message(export_desk.write(self._desk, out, plan, self.post_message, stopped)),
+            thread=True, group="export", exit_on_error=False,
+        )  # fmt: skip
 
     def _hold(self, held: bool) -> None:
         """The fields stand still while their rows are written."""
@@ -296,13 +254,13 @@ class ExportRows(ModalScreen["Report | None"]):
             line.disabled = held
         set_subtitle(panel, "esc cancels" if held else _KEYS)
 
-    @on(_Moved)
-    def show_progress(self, message: _Moved) -> None:
+    @on(export_desk.Moved)
+    def show_progress(self, message: export_desk.Moved) -> None:
         if self._stop is not None and not self._stop.is_set():
             self._show(words.progress(message.done, message.total, palette(self.app)))
 
-    @on(_Ended)
-    def show_ended(self, message: _Ended) -> None:
+    @on(export_desk.Ended)
+    def show_ended(self, message: export_desk.Ended) -> None:
         if message.report is not None:
             self.dismiss(message.report)
             return

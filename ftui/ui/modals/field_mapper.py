@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 
 from ftui.core.errors import FtuiError
 from ftui.core.text import one_line, sanitize
 from ftui.ui.bindings import ordered
 from ftui.ui.field_mapping import AS_THEY_LOOK, KEYS
+from ftui.ui.modals.dialog import Dialog
 from ftui.ui.widgets.captions import set_subtitle, set_title
 from ftui.ui.widgets.example_view import ExampleView
 from ftui.ui.widgets.found_fields import FoundFields
@@ -25,14 +25,13 @@ if TYPE_CHECKING:
 _NAMED = {"+": "plus", "-": "minus"}
 
 
-class FieldMapper(ModalScreen[Any]):
+class FieldMapper(Dialog[Any]):
     """Returns what was decided, a FieldMap in a tuple (None in it: rows are read as they look); None for nothing.
 
     Opens at once; `fill` brings what there is to map.
     """
 
     CSS = """
-    FieldMapper { align: center middle; }
     FieldMapper > Horizontal { width: 100%; max-width: 140; height: 100%; max-height: 44; }
     FieldMapper .panel { background: $background; }
     FieldMapper #found-side { width: 1fr; }

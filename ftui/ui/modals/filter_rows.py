@@ -11,17 +11,17 @@ from textual import on
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from ftui.core.errors import FtuiError
-from ftui.core.example import ROLES
 from ftui.core.text import one_line, sanitize
 from ftui.data.filtering import Facets, facets, matching
-from ftui.data.query import KEYS, NUMBERS, Query, complete, parse
-from ftui.ui.bindings import ordered
+from ftui.data.query import Query, complete, parse
+from ftui.ui.bindings import ordered, typed
+from ftui.ui.filter_lines import filter_lines
+from ftui.ui.modals.dialog import Dialog
 from ftui.ui.themes import palette
 from ftui.ui.widgets.captions import set_subtitle, set_title
 from ftui.ui.widgets.safe_input import SafeInput
@@ -33,11 +33,9 @@ if TYPE_CHECKING:
     from textual.timer import Timer
 
     from ftui.data.dataset import Dataset
+    from ftui.ui.filter_lines import FilterLine
 
 _PAUSE_SECONDS = 0.2  # typing is over for the moment
-_MOST_VALUES = 30  # of one kind listed; any can be typed
-_HEADINGS = {"status": "decided", "is": "marks", "tag": "tags", "rating": "stars", "by": "worked on by",
-             "shape": "shapes", "role": "turns by", "finding": "found by the checks"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +69,10 @@ class _Completer(Suggester):
         return sanitize(complete(value, self._modal.known), lines=False) or None
 
 
-class FilterRows(ModalScreen["FilterAsked | None"]):
+class FilterRows(Dialog["FilterAsked | None"]):
     """Returns what was asked for, or None. Counting goes on in a thread while one types."""
 
     DEFAULT_CSS = """
-    FilterRows { align: center middle; }
     FilterRows > Vertical { width: 76; max-width: 96%; height: 34; max-height: 96%; background: $surface; }
     FilterRows SafeInput { background: $panel; padding: 0 1; }
     FilterRows Static { height: 1; padding: 0 1; color: $dim; margin-bottom: 1; }
@@ -112,7 +109,7 @@ class FilterRows(ModalScreen["FilterAsked | None"]):
         self._counting = text
         self._counted: _Matched | None = None
         self._typing: Timer | None = None
-        self._lines: list[tuple[str, str]] = []  # (key, value) of each line of the list, "" for a heading
+        self._lines: list[FilterLine] = []
         self.known: dict[str, tuple[str, ...]] = {}
 
     def compose(self) -> ComposeResult:
@@ -155,7 +152,8 @@ class FilterRows(ModalScreen["FilterAsked | None"]):
         except FtuiError:
             return None
 
-    def action_show(self) -> None:
+    async def action_show(self) -> None:
+        await typed(self.query_one(SafeInput))
         try:
             query = parse(self.text)
         except FtuiError as error:
@@ -233,52 +231,17 @@ class FilterRows(ModalScreen["FilterAsked | None"]):
         }
         self._list()
 
-    def _groups(self) -> list[tuple[str, dict[str, int | None]]]:
-        found = self._facets
-        return [
-            ("status", dict(found.status)),
-            ("is", {name: count for name, count in found.marks.items() if count}),
-            ("finding", {name: len(rows) for name, rows in (self._findings or {}).items()}),
-            ("tag", dict(found.tag)),
-            ("rating", dict(found.rating)),
-            ("shape", dict(found.shape) if len(found.shape) > 1 else {}),
-            ("by", dict(found.by) if len(found.by) > 1 else {}),
-            ("role", dict.fromkeys(ROLES)),
-        ]
-
     def _list(self) -> None:
         """Lists every value with its count and whether it is asked for."""
-        options, query, colors = self.query_one(OptionList), self._query() or Query(), palette(self.app)
+        options, query = self.query_one(OptionList), self._query() or Query()
         at = options.highlighted
-        self._lines, prompts = [], []
-        heading, plain, dim = colors.special, Style(color=colors.foreground), Style(color=colors.dim)
-        for key, values in self._groups():
-            if values:
-                self._lines.append((key, ""))
-                prompts.append(Option(Text(_HEADINGS[key], Style(color=heading, bold=True)), disabled=True))
-            for value, count in list(values.items())[:_MOST_VALUES]:
-                mark, color = {"only": ("+", colors.good), "not": ("-", colors.bad)}.get(
-                    query.state_of(key, value), (" ", colors.dim)
-                )
-                text = Text.assemble(
-                    (f"{mark} ", Style(color=color, bold=True)),
-                    (f"{one_line(value, 40):<42}", plain),
-                    ("" if count is None else f"{count:>12,}", dim),
-                    no_wrap=True,
-                )
-                self._lines.append((key, value))
-                prompts.append(Option(text))
-        self._lines.append(("", ""))
-        prompts.append(Option(Text("or type", Style(color=heading, bold=True)), disabled=True))
-        for key in (*NUMBERS, "note", "text"):
-            self._lines.append((key, ""))
-            prompts.append(
-                Option(Text.assemble((f"  {key + ':':<9}", plain), (KEYS[key], dim), no_wrap=True))
-            )
+        chosen = None if at is None else self._lines[at][1:]
+        self._lines = filter_lines(self._facets, self._findings or {}, query, palette(self.app))
         options.clear_options()
-        options.add_options(prompts)
-        if at is not None:
-            options.highlighted = min(at, len(prompts) - 1)
+        options.add_options([Option(line.text, disabled=line.heading) for line in self._lines])
+        if at is not None:  # counts may have put others above it
+            same = (number for number, line in enumerate(self._lines) if line[1:] == chosen)
+            options.highlighted = next(same, min(at, len(self._lines) - 1))
 
     def action_other(self) -> None:
         if self.query_one(OptionList).has_focus:
@@ -304,7 +267,7 @@ class FilterRows(ModalScreen["FilterAsked | None"]):
 
     def _pick(self, line: int, state: str) -> None:
         """Asks for a value, or lets go of it; what has no value to pick is begun to be typed."""
-        key, value = self._lines[line]
+        key, value = self._lines[line].key, self._lines[line].value
         box, query = self.query_one(SafeInput), self._query()
         if not value:
             if key:

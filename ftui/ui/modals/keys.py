@@ -8,11 +8,11 @@ from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding
 from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from ftui.core.text import sanitize
 from ftui.ui.bindings import allowed
+from ftui.ui.modals.dialog import Dialog
 from ftui.ui.themes import palette
 from ftui.ui.widgets.captions import set_subtitle, set_title
 
@@ -27,11 +27,10 @@ _GROUPS = {
 _KEY_WIDTH, _WORDS_WIDTH = 16, 28
 
 
-class KeysModal(ModalScreen[None]):
+class KeysModal(Dialog[None]):
     """What can be pressed on `screen` right now."""
 
     DEFAULT_CSS = """
-    KeysModal { align: center middle; }
     KeysModal > VerticalScroll {
         width: 76; max-width: 96%; height: auto; max-height: 90%; padding: 0 2; background: $surface;
         scrollbar-size-vertical: 1;

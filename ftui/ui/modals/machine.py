@@ -8,9 +8,9 @@ from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding
 from textual.message import Message
-from textual.screen import ModalScreen
 
 from ftui.ui.machine_facts import Usage, read_usage, sections
+from ftui.ui.modals.dialog import Dialog
 from ftui.ui.themes import palette
 from ftui.ui.widgets import figures
 from ftui.ui.widgets.captions import set_subtitle, set_title
@@ -27,11 +27,10 @@ _SECONDS = 1.0
 _LABEL, _BAR = 13, 14
 
 
-class MachineModal(ModalScreen[None]):
+class MachineModal(Dialog[None]):
     """Figures of the machine and of `run`, the one chosen; esc or g closes it."""
 
     DEFAULT_CSS = """
-    MachineModal { align: center middle; }
     MachineModal > Flow { width: 76; max-width: 96%; height: auto; max-height: 94%; background: $surface; }
     """
     BINDINGS: ClassVar[list[Any]] = [

@@ -11,18 +11,21 @@ from textual import on
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from ftui.core.text import one_line, sanitize
 from ftui.ui import files
+from ftui.ui.bindings import typed
+from ftui.ui.modals.dialog import Dialog
 from ftui.ui.themes import palette
 from ftui.ui.widgets.captions import set_subtitle, set_title
 from ftui.ui.widgets.figures import size_of
 from ftui.ui.widgets.safe_input import SafeInput
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from textual.app import ComposeResult
 
     from ftui.runs.workspace import Workspace
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 _PLACES = {"workspace": "in this workspace", "recent": "recent", "here": "here"}
 
 
-class OpenFile(ModalScreen["Path | None"]):
+class OpenFile(Dialog["Path | None"]):
     """Returns the chosen path, or None."""
 
     TITLE_WORDS: ClassVar[str] = "open"
@@ -39,7 +42,6 @@ class OpenFile(ModalScreen["Path | None"]):
     SUFFIXES: ClassVar[tuple[str, ...]] = ()
 
     DEFAULT_CSS = """
-    OpenFile { align: center middle; }
     OpenFile > Vertical { width: 84; max-width: 96%; height: 22; max-height: 90%; background: $surface; }
     OpenFile SafeInput { background: $panel; padding: 0 1; margin-bottom: 1; }
     OpenFile OptionList { height: 1fr; border: none; padding: 0; background: $surface; scrollbar-size-vertical: 1; }
@@ -71,6 +73,8 @@ class OpenFile(ModalScreen["Path | None"]):
         self._workspace = workspace
         self._offered: list[FoundFile] = []
         self._nearby: list[FoundFile] | None = None
+        self._listed: str | None = None  # what was typed when the files on offer were looked for
+        self._waiting: Callable[[], None] | None = None  # what a key does once they are
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="panel"):
@@ -112,6 +116,7 @@ class OpenFile(ModalScreen["Path | None"]):
     def show_listed(self, message: Listed) -> None:
         if message.typed != self.query_one(SafeInput).value:
             return
+        self._listed = message.typed
         self._offered = message.found[:500]
         options = self.query_one(OptionList)
         options.clear_options()
@@ -120,6 +125,16 @@ class OpenFile(ModalScreen["Path | None"]):
             options.highlighted = next(
                 number for number, option in enumerate(options.options) if not option.disabled
             )
+        if (act := self._waiting) is not None:
+            self._waiting = None
+            act()
+
+    def _once_listed(self, act: Callable[[], None]) -> None:
+        """Does `act` when the files on offer are those for what is typed by now: at once, or in a moment."""
+        if self._listed == self.query_one(SafeInput).value:
+            act()
+        else:
+            self._waiting = act
 
     def _options(self, width: int) -> list[Option]:
         colors = palette(self.app)
@@ -149,6 +164,7 @@ class OpenFile(ModalScreen["Path | None"]):
 
     def on_input_changed(self, event: Any) -> None:
         event.stop()
+        self._waiting = None
         self._look(event.value)
 
     # -- choosing ----------------------------------------------------------------------------------
@@ -165,8 +181,12 @@ class OpenFile(ModalScreen["Path | None"]):
         option = self.query_one(OptionList).highlighted_option
         return self._offered[int(option.id)] if option is not None and option.id else None
 
-    def action_complete(self) -> None:
+    async def action_complete(self) -> None:
         """Puts the highlighted file's path in the line; of a folder, goes into it."""
+        await typed(self.query_one(SafeInput))
+        self._once_listed(self._complete)
+
+    def _complete(self) -> None:
         if (file := self._highlighted()) is not None:
             field = self.query_one(SafeInput)
             field.value = sanitize(str(file.path), lines=False) + ("/" if file.folder else "")
@@ -174,12 +194,17 @@ class OpenFile(ModalScreen["Path | None"]):
 
     def on_input_submitted(self, event: Any) -> None:
         event.stop()
-        typed = Path(event.value.strip()).expanduser() if event.value.strip() else None
-        file = self._highlighted()
-        if file is not None and (typed is None or not typed.is_file()):
+        path = Path(event.value.strip()).expanduser() if event.value.strip() else None
+        if path is not None and path.is_file():
+            self.dismiss(path.absolute())
+        else:
+            self._once_listed(lambda: self._submit(path))
+
+    def _submit(self, path: Path | None) -> None:
+        if (file := self._highlighted()) is not None:
             self._choose(file)
-        elif typed is not None:
-            self.dismiss(typed.absolute())
+        elif path is not None:
+            self.dismiss(path.absolute())
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
@@ -188,7 +213,7 @@ class OpenFile(ModalScreen["Path | None"]):
 
     def _choose(self, file: FoundFile) -> None:
         if file.folder:
-            self.action_complete()
+            self._complete()
         else:
             self.dismiss(file.path)
 

@@ -7,23 +7,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from ftui.core.text import one_line
 from ftui.ui.chat_sides import Side, named_side
+from ftui.ui.modals.dialog import Dialog
 from ftui.ui.widgets.safe_input import SafeInput
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 
-class PickSide(ModalScreen[Side | None]):
+class PickSide(Dialog[Side | None]):
     """Returns the chosen Side, or None."""
 
     DEFAULT_CSS = """
-    PickSide { align: center middle; }
     PickSide > Vertical { width: 76; max-width: 94%; height: auto; max-height: 80%; background: $surface; }
     PickSide OptionList, PickSide OptionList:focus {
         height: auto;

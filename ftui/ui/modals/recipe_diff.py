@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding
-from textual.screen import ModalScreen
 
 from ftui.core.recipe import fields
 from ftui.core.text import one_line
+from ftui.ui.modals.dialog import Dialog
 from ftui.ui.recipe_rows import display
 from ftui.ui.themes import palette
 from ftui.ui.widgets.captions import set_subtitle, set_title
@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 _FIELD, _VALUE = 28, 26
 
 
-class RecipeDiff(ModalScreen[bool]):
+class RecipeDiff(Dialog[bool]):
     """Shows this recipe against another; `t` takes the other's values (True)."""
 
     DEFAULT_CSS = """
-    RecipeDiff { align: center middle; }
     RecipeDiff > Flow { width: 92; max-width: 96%; height: auto; max-height: 84%; background: $surface; }
     """
     BINDINGS: ClassVar[list[Any]] = [

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from ftui.ui.bindings import ordered
 from ftui.ui.export_words import replace_question
+from ftui.ui.modals.dialog import Dialog
 from ftui.ui.themes import palette
 
 if TYPE_CHECKING:
@@ -17,11 +17,10 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 
-class Replace(ModalScreen[bool]):
+class Replace(Dialog[bool]):
     """Whether files that are there may be replaced; enter is no answer, it was just pressed."""
 
     DEFAULT_CSS = """
-    Replace { align: center middle; }
     Replace > Static { width: 64; max-width: 90%; height: auto; padding: 1 2; }
     """
     BINDINGS: ClassVar[list[Any]] = [

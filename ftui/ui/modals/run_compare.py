@@ -7,13 +7,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.binding import Binding
-from textual.screen import ModalScreen
 
 from ftui.core.errors import FtuiError
 from ftui.core.text import one_line, sanitize
 from ftui.runs.rundir import RunDir
 from ftui.runs.state import summarize
 from ftui.ui.lens import SMOOTHINGS, X_AXES, Lens
+from ftui.ui.modals.dialog import Dialog
 from ftui.ui.themes import palette
 from ftui.ui.widgets.captions import set_subtitle, set_title
 from ftui.ui.widgets.chart import Chart, ChartData
@@ -59,7 +59,7 @@ def to_compare(
     return [chosen, *(before[:1] or others[-1:])], f"with the run before it; {_MARK_THEM}"
 
 
-class RunCompare(ModalScreen[None]):
+class RunCompare(Dialog[None]):
     """The whole screen; esc or C closes it. marked: the runs the user has chosen besides the one shown."""
 
     DEFAULT_CSS = """

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding
-from textual.screen import ModalScreen
 
 from ftui.core.text import sanitize
+from ftui.ui.modals.dialog import Dialog
 from ftui.ui.themes import palette
 from ftui.ui.widgets.captions import set_subtitle, set_title
 from ftui.ui.widgets.flow import Flow
@@ -22,11 +22,10 @@ if TYPE_CHECKING:
     from ftui.ui.run_facts import RunFacts
 
 
-class RunDetails(ModalScreen[None]):
+class RunDetails(Dialog[None]):
     """Scrolls; esc or D closes it. folder: where the command is written."""
 
     DEFAULT_CSS = """
-    RunDetails { align: center middle; }
     RunDetails > Flow { width: 100; max-width: 96%; height: 92%; background: $surface; }
     """
     BINDINGS: ClassVar[list[Any]] = [

@@ -11,13 +11,13 @@ from textual import on
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from ftui.core.errors import FtuiError
 from ftui.core.text import one_line
 from ftui.runs.trial import try_out
 from ftui.runs.trial_words import lines
+from ftui.ui.modals.dialog import Dialog
 from ftui.ui.themes import palette
 from ftui.ui.widgets.captions import set_subtitle, set_title
 
@@ -45,11 +45,10 @@ class _Ended(Message):
         self.trial, self.error = trial, error
 
 
-class TryRecipe(ModalScreen[bool]):
+class TryRecipe(Dialog[bool]):
     """Returns True where the user wants the run to start now. esc ends the trial, and closes what came of it."""
 
     DEFAULT_CSS = """
-    TryRecipe { align: center middle; }
     TryRecipe > Vertical { width: 72; max-width: 96%; height: auto; max-height: 92%; padding: 1 2 0 2; }
     TryRecipe #said { height: auto; margin-bottom: 1; }
     """

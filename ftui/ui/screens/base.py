@@ -87,14 +87,18 @@ class PaneScreen(Screen[None]):
 
         Await it in an action: the keys typed after the one that asks then go to the question and nowhere else.
         """
-        for earlier in self.query("Question"):
-            if not earlier.closed:  # type: ignore[attr-defined]
-                earlier.close()  # type: ignore[attr-defined]
+        self.take_back_questions()
         keybar = self.query_one(KeyBar)
         keybar.display = False
         question.came_from = self.focused
         await self.mount(question, after=keybar)
         question.listen()
+
+    def take_back_questions(self) -> None:
+        """Closes what is being asked, without an answer."""
+        for earlier in self.query("Question"):
+            if not earlier.closed:  # type: ignore[attr-defined]
+                earlier.close()  # type: ignore[attr-defined]
 
     @property
     def asking(self) -> bool:

@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.worker import Worker, WorkerState
 
 from ftui.core.errors import FtuiError
+from ftui.ui.bindings import ordered
 from ftui.ui.chat_asking import Crowded, Heard, Over, Question
 from ftui.ui.chat_sides import Choices, read_choices, side_of
 from ftui.ui.screens.chat_seating import LETTERS, Seating
@@ -52,9 +53,9 @@ class ChatScreen(Seating):
     """
     BINDINGS: ClassVar[list[Any]] = [
         Binding("escape", "leave", "leave", id="chat.leave"),
-        Binding("i", "write", "write", id="chat.write"),
-        Binding("enter", "write", "write", show=False, id="chat.write_too"),
-        Binding("h", "held_out", "held-out prompt", id="chat.held_out"),
+        ordered("i", "write", "write", id="chat.write", show=True),
+        ordered("enter", "write", "write", id="chat.write_too"),
+        ordered("h", "held_out", "held-out prompt", id="chat.held_out", show=True),
         Binding("r", "again", "again", id="chat.again"),
         Binding("A", "pick", "who answers", id="chat.pick"),
         Binding("plus", "add_side", "add side", key_display="+", id="chat.add"),
@@ -107,8 +108,8 @@ class ChatScreen(Seating):
 
     def on_chat_screen_known(self, message: Known) -> None:
         self._choices = message.choices
-        if not self._seated and not any(row.turns for row in self._rows):
-            self.run_worker(partial(self._seat, self._choices.default()), group="seat", exclusive=True)
+        if not self._seated:
+            self.run_worker(self._seat_default, group="seat", exclusive=True)
         self._say_keys()
         self.refresh_bindings()
 
@@ -222,7 +223,7 @@ class ChatScreen(Seating):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What can be done now; the key line shows nothing else."""
         if not self.is_mounted:
-            return True
+            return False
         writing, quiet = isinstance(self.focused, PromptBox), not self._unanswered
         if action in _PANE_KEYS and writing:
             return False
@@ -252,13 +253,13 @@ class ChatScreen(Seating):
             self.refresh_bindings()
 
     def action_write(self) -> None:
-        self.query_one(PromptBox).focus()
+        self.set_focus(self.query_one(PromptBox))  # at once: what is typed next is for it
 
     def action_held_out(self) -> None:
         prompts, box = self._choices.prompts, self.query_one(PromptBox)
         box.put(prompts[self._next_prompt % len(prompts)].text)
         self._next_prompt += 1
-        box.focus()
+        self.set_focus(box)
         self._say_keys()
 
     def action_again(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from ftui.ui.chat_asking import Asking
@@ -29,6 +30,7 @@ class Seating(PaneScreen):
         self._turn = 0  # counts questions, so that late words are told from current ones
         self._seated = False  # by the user or a request: defaults no longer apply
         self._here: ReplySide | None = None
+        self._seats = asyncio.Lock()  # keys, a request and what was found in a thread may all want to seat
 
     @property
     def _rows(self) -> list[ReplySide]:
@@ -43,7 +45,17 @@ class Seating(PaneScreen):
         self._here = row  # the focus itself moves a moment later
         row.focus()
 
+    async def _seat_default(self) -> None:
+        """Seats whom there is, unless somebody was seated by the user or a request meanwhile."""
+        async with self._seats:
+            if not self._seated and not any(row.turns for row in self._rows):
+                await self._place(self._choices.default())
+
     async def _seat(self, sides: Sequence[Side]) -> None:
+        async with self._seats:
+            await self._place(sides)
+
+    async def _place(self, sides: Sequence[Side]) -> None:
         """As many rows as sides; a row that keeps its side keeps its conversation."""
         rows, box = self._rows, self.query_one("#sides")
         for row in rows[len(sides) :]:
@@ -73,20 +85,23 @@ class Seating(PaneScreen):
 
     async def action_add_side(self) -> None:
         """The next adapter that is not seated yet; where there is none, the user says who."""
-        taken, base = {row.side.adapter for row in self._rows}, self._rows[0].side.base
-        free = [side for side in self._choices.sides if side.adapter and side.adapter not in taken]
-        free.sort(key=lambda side: side.base != base)
-        self._seated = True
-        await self._seat([*(row.side for row in self._rows), free[0] if free else side_of(base, "")])
+        async with self._seats:
+            taken, base = {row.side.adapter for row in self._rows}, self._rows[0].side.base
+            free = [side for side in self._choices.sides if side.adapter and side.adapter not in taken]
+            free.sort(key=lambda side: side.base != base)
+            self._seated = True
+            await self._place([*(row.side for row in self._rows), free[0] if free else side_of(base, "")])
         self._turn_to(self._rows[-1])
         if not free:
             self.action_pick()
 
     async def action_remove_side(self) -> None:
         self._seated = True
-        await self._focused_row.remove()
-        for row, letter in zip(self._rows, LETTERS, strict=False):
-            row.seat(row.side, letter)
+        async with self._seats:
+            if len(self._rows) > 1:
+                await self._focused_row.remove()
+            for row, letter in zip(self._rows, LETTERS, strict=False):
+                row.seat(row.side, letter)
         self._turn_to(self._rows[-1])
         self._free_memory()
         self.refresh_bindings()

@@ -15,9 +15,10 @@ from ftui.ui.screens.data_opening import Opening
 if TYPE_CHECKING:
     from textual.widget import Widget
 
+    from ftui.ui.dataset_desk import DatasetDesk
     from ftui.ui.encoder_desk import EncoderDesk
-    from ftui.ui.reading import Block
     from ftui.ui.token_settings import TokenSettings
+    from ftui.ui.widgets.field_editor import FieldEditor
 
 
 _ON_EXAMPLE = {"merge_turns", "split_turn", "new_turn", "remove_turn", "turn_role", "map_fields"}
@@ -25,11 +26,11 @@ _ALWAYS = {"checks", "xray", "lengths", "open", "undo", "redo", "other_side"}
 
 
 class Settled(Message):
-    """Whose tokens are meant."""
+    """Whose tokens are meant, for the dataset on `desk`."""
 
-    def __init__(self, settings: TokenSettings) -> None:
+    def __init__(self, desk: DatasetDesk | None, settings: TokenSettings) -> None:
         super().__init__()
-        self.settings = settings
+        self.desk, self.settings = desk, settings
 
 
 class Beside(Opening):
@@ -102,13 +103,15 @@ class Beside(Opening):
         """What `tab` goes to from the rows."""
         return self.example if self.panel is None else _first_to_focus(self.panel)
 
-    async def _open_editor(self, block: Block, text: str | None = None) -> None:
+    async def _make_room(self) -> FieldEditor:
         await self.close_panel()
-        await super()._open_editor(block, text)
+        return await super()._make_room()
 
     @on(Opened)
-    async def forget_panel(self) -> None:
+    async def forget_panel(self, message: Opened) -> None:
         """Another dataset: what was shown is of no use any more."""
+        if not self._mine(message):
+            return
         await self.close_panel()
         if self.settings is not None and self.settings.origin != "set here":
             self.settings = None
@@ -137,10 +140,12 @@ class Beside(Opening):
         pane, desk, workspace = recipe_pane(self.app), self.desk, self.app.workspace
         recipe = pane.draft.recipe if pane is not None and pane.key is not None else None
         path = desk.path if desk is not None else workspace.root
-        self._in_a_thread(lambda: self.post_message(Settled(find_settings(workspace, path, recipe))))
+        self._in_a_thread(lambda: self.post_message(Settled(desk, find_settings(workspace, path, recipe))))
 
     @on(Settled)
     def take_settings(self, message: Settled) -> None:
+        if not self._mine(message):
+            return
         if self.settings is None or self.settings.origin != "set here":
             self.settings = message.settings
         self.settings_known()

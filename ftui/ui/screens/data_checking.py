@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from ftui.data.actions import Action
     from ftui.data.checks.finding import Finding
     from ftui.ui.dataset_desk import DatasetDesk
-    from ftui.ui.widgets.checks_panel import Checked, ChecksPanel
+    from ftui.ui.widgets.checks_panel import ChecksPanel
+    from ftui.ui.widgets.checks_text import Checked
 
 _HARMLESS = {"flag", "rate", "note"}  # actions that no check looks at
 
@@ -62,7 +63,8 @@ class Checking(Beside):
     # -- the panel ---------------------------------------------------------------------------------
 
     async def action_checks(self) -> None:
-        from ftui.ui.widgets.checks_panel import Checked, ChecksPanel
+        from ftui.ui.widgets.checks_panel import ChecksPanel
+        from ftui.ui.widgets.checks_text import Checked
 
         if self.checks is not None:
             await self.close_panel()
@@ -84,8 +86,10 @@ class Checking(Beside):
                 self.checks.show(state)
 
     @on(Opened)
-    def take_findings(self) -> None:
+    def take_findings(self, message: Opened) -> None:
         """Findings are kept for each dataset; what happened to its rows meanwhile is not known."""
+        if not self._mine(message):
+            return
         self._stop.set()
         self._run = self._stepping = None
         self._check_cursor = 0
@@ -98,7 +102,7 @@ class Checking(Beside):
 
     def _check(self) -> None:
         """Looks for the recipe in use, then checks; see `settings_known`."""
-        from ftui.ui.widgets.checks_panel import Checked
+        from ftui.ui.widgets.checks_text import Checked
 
         if self.desk is None or self.desk.dataset is None:
             return

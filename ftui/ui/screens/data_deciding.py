@@ -51,7 +51,8 @@ class Deciding(PaneScreen):
         number = self.rows.cursor
         summary = self.rows.row(number)
         # A decision on a row in conflict settles it, even where it is the one that stood last.
-        if summary is None or summary.status != status or summary.conflict:
+        # So does one on a row whose last decision is not written yet.
+        if summary is None or summary.status != status or summary.conflict or self.rows.waits(number):
             self._write(number, actions.accept() if status == "accepted" else actions.reject())
         self._move_on()
 
@@ -79,14 +80,19 @@ class Deciding(PaneScreen):
         from ftui.ui.widgets.prompt_line import KeyLine
 
         choices = [("1", ""), ("2", ""), ("3", ""), ("4", ""), ("5", "stars"), ("0", "none")]
-        await self.ask(KeyLine("rate", choices, lambda key: self.action_rate_now(int(key))))
+        number = self.rows.cursor  # what is written meanwhile may move it
+        await self.ask(KeyLine("rate", choices, lambda key: self._rate(number, int(key))))
 
     def action_rate_now(self, stars: int) -> None:
+        self._rate(self.rows.cursor, stars)
+
+    def _rate(self, number: int, stars: int) -> None:
         from ftui.data import actions
 
         row = self.example.row
-        if row is None or row.number != self.rows.cursor or row.rating != (stars or None):
-            self._write(self.rows.cursor, actions.rate(stars or None))
+        known = row is not None and row.number == number and not self.rows.waits(number)
+        if row is None or not known or row.rating != (stars or None):
+            self._write(number, actions.rate(stars or None))
 
     async def action_tag(self) -> None:
         from ftui.ui.widgets.prompt_line import PromptLine

@@ -83,22 +83,37 @@ class Editing(Bulk):
 
     async def _open_editor(self, block: Block, text: str | None = None) -> None:
         """Opens on `block`, with `text` instead of its own."""
-        from ftui.ui.widgets.field_editor import FieldEditor
         from ftui.ui.widgets.safe_input import can_hold
 
         if len(block.edit) > 1_000_000 or not can_hold(block.edit):
             self.say_error(FtuiError("this text is too large or too odd to edit here", "press E for $EDITOR"))
             return
-        if self._editor is None:
-            # Made with the first edit: the first paint does without.
-            self._editor = FieldEditor()
-            await self.query_one("#reading").mount(self._editor)
+        row = self.example.row
+        editor = self._editor = await self._make_room()
+        now = self.example.row
+        if (
+            row is None
+            or now is None
+            or (now is not row and (now.number, now.value, now.raw) != (row.number, row.value, row.raw))
+        ):
+            self.say("another row is shown by now")  # an undo was on its way
+            return
         self._came_from_example = self.example.has_focus
-        self._editor.begin(block, self.rows.cursor, text)
-        self.set_focus(self._editor, scroll_visible=False)
+        editor.begin(block, row.number, text)
+        self.set_focus(editor, scroll_visible=False)
         self._place_editor()
         set_subtitle(self.example, "ctrl+s save · esc back")
         self.refresh_bindings()
+
+    async def _make_room(self) -> FieldEditor:
+        """The editor, made with the first edit: the first paint does without."""
+        from ftui.ui.widgets.field_editor import FieldEditor
+
+        editor = self._editor
+        if editor is None:
+            editor = FieldEditor()
+            await self.query_one("#reading").mount(editor)
+        return editor
 
     async def _open_editor_to(
         self, what: str, block: Block, finish: Callable[[FieldEditor], None]

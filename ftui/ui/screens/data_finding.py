@@ -38,6 +38,7 @@ class Finding(Viewing):
         self._numbers: list[int] = []  # those of them that are listed
         self._searched = 1.0
         self._from_row = 1
+        self._steps = 0  # asked for while the matches are still being looked for
         self._typing: Timer | None = None
 
     @property
@@ -99,6 +100,7 @@ class Finding(Viewing):
         if text == self._query:
             return
         self._query, self._found, self._numbers, self._searched = text, [], [], 0.0
+        self._steps = 0
         self.rows.mark_matches((), text)
         self.example.mark(text)
         self._caption()
@@ -153,6 +155,9 @@ class Finding(Viewing):
             if self._numbers and self.rows.cursor not in self._numbers:
                 at = bisect_left(self._numbers, self._from_row)
                 self.rows.cursor = self._numbers[at % len(self._numbers)]
+            steps, self._steps = self._steps, 0
+            for _ in range(abs(steps)):
+                self.action_found(1 if steps > 0 else -1)
         self._caption()
 
     def _keep_listed(self) -> None:
@@ -164,7 +169,10 @@ class Finding(Viewing):
         super()._view_changed()
 
     def action_found(self, step: int) -> None:
-        """The next match (or the one before), around the end."""
+        """The next match (or the one before), around the end; once they are known."""
+        if self._searched < 1:
+            self._steps += step
+            return
         if not self._numbers:
             return
         if step > 0:
@@ -188,6 +196,7 @@ class Finding(Viewing):
     def _forget_search(self) -> None:
         self._stop_typing()
         self._query, self._found, self._numbers, self._searched = "", [], [], 1.0
+        self._steps = 0
         self.rows.mark_matches((), "")
         self.example.mark("")
         self._caption()

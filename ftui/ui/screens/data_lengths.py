@@ -192,7 +192,9 @@ class Measuring(Xraying):
             self.histogram.wait(message.words)
 
     @on(Opened)
-    def forget_count(self) -> None:
+    def forget_count(self, message: Opened) -> None:
+        if not self._mine(message):
+            return
         self._stop_count()
         self._count = None
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ftui.data.agreement import Agreement
     from ftui.data.operation import Op
     from ftui.ui.dataset_desk import DatasetDesk
+    from ftui.ui.modals.choose_key import ChooseKey
 
 # key -> (name, the query of its rows)
 _QUEUES = {
@@ -29,11 +30,13 @@ _QUEUES = {
 
 
 class QueuesCounted(Message):
-    """How many rows each queue has, by key, and how far annotators agree."""
+    """How many rows each queue has, by key, and how far annotators agree; for the dialog that asked."""
 
-    def __init__(self, desk: DatasetDesk, counts: dict[str, int], agreed: Agreement | None) -> None:
+    def __init__(
+        self, desk: DatasetDesk, dialog: ChooseKey, counts: dict[str, int], agreed: Agreement | None
+    ) -> None:
         super().__init__()
-        self.desk, self.counts, self.agreed = desk, counts, agreed
+        self.desk, self.dialog, self.counts, self.agreed = desk, dialog, counts, agreed
 
 
 class Queues(Filtering):
@@ -46,12 +49,17 @@ class Queues(Filtering):
         if desk is None or desk.dataset is None:
             return
         choices = [Choice(key, name, None) for key, (name, _) in _QUEUES.items()]
-        await self.app.push_screen(ChooseKey("queues", choices), self._show_queue)
+        dialog = ChooseKey("queues", choices)
+        await self.app.push_screen(dialog, self._show_queue)
         self.run_worker(
-            lambda: self._count_queues(desk), thread=True, exclusive=True, group="queues", exit_on_error=False
+            lambda: self._count_queues(desk, dialog),
+            thread=True,
+            exclusive=True,
+            group="queues",
+            exit_on_error=False,
         )
 
-    def _count_queues(self, desk: DatasetDesk) -> None:
+    def _count_queues(self, desk: DatasetDesk, dialog: ChooseKey) -> None:
         """In a thread; nothing is read."""
         from ftui.data.agreement import agreement_of
         from ftui.data.filtering import facets
@@ -61,14 +69,13 @@ class Queues(Filtering):
         found = facets(desk.dataset)
         by_name = found.status | found.marks | {"conflicts": found.marks["conflict"]}
         counts = {key: by_name[name] for key, (name, _) in _QUEUES.items()}
-        self.post_message(QueuesCounted(desk, counts, agreement_of(desk.dataset)))
+        self.post_message(QueuesCounted(desk, dialog, counts, agreement_of(desk.dataset)))
 
     @on(QueuesCounted)
     def show_queue_counts(self, message: QueuesCounted) -> None:
-        from ftui.ui.modals.choose_key import Choice, ChooseKey
+        from ftui.ui.modals.choose_key import Choice
 
-        modal = self.app.screen
-        if message.desk is not self.desk or not isinstance(modal, ChooseKey):
+        if message.desk is not self.desk or message.dialog is not self.app.screen:
             return
         agreed, note = message.agreed, ""
         if agreed is not None:
@@ -76,7 +83,7 @@ class Queues(Filtering):
             more = len(agreed.annotators) - 2
             note = f"{people}{f' and {more} more' if more > 0 else ''}: {agreed}"
         choices = [Choice(key, name, message.counts[key]) for key, (name, _) in _QUEUES.items()]
-        modal.show(choices, note)
+        message.dialog.show(choices, note)
 
     def _show_queue(self, key: str | None) -> None:
         from ftui.data.query import parse

@@ -20,7 +20,14 @@ from ftui.core.text import sanitize
 from ftui.runs.recipes import text_to_save
 from ftui.ui import recipe_desk as desk
 from ftui.ui import recipe_rows
+from ftui.ui.bindings import ordered
+from ftui.ui.screens.recipe_command import RecipeCommand
+from ftui.ui.screens.recipe_comparing import RecipeComparing
 from ftui.ui.screens.recipe_editing import RecipeEditing
+from ftui.ui.screens.recipe_files import RecipeFiles
+from ftui.ui.screens.recipe_running import RecipeRunning
+from ftui.ui.screens.recipe_saving import RecipeSaving
+from ftui.ui.screens.recipe_trying import RecipeTrying
 from ftui.ui.themes import palette
 from ftui.ui.widgets.captions import set_subtitle, set_title
 from ftui.ui.widgets.field_list import FieldList
@@ -35,10 +42,11 @@ if TYPE_CHECKING:
     from ftui.runs.recipe_facts import RecipeFacts
     from ftui.runs.speed import Speed
 
-_ADVICE = 8  # lines of findings that are shown before they scroll
 
-
-class RecipeScreen(RecipeEditing):
+# The parts from the last to the first: keys are shown in the order of their declaration, a base's before ours.
+class RecipeScreen(
+    RecipeEditing, RecipeTrying, RecipeFiles, RecipeCommand, RecipeComparing, RecipeRunning, RecipeSaving
+):
     """The form on the left; memory, course, findings and the file on the right, new with every change."""
 
     KEY_OWNERS = (ValueEditor,)
@@ -57,7 +65,7 @@ class RecipeScreen(RecipeEditing):
     """
     HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (100, "-wide")]
     BINDINGS: ClassVar[list[Any]] = [
-        Binding("i", "takes", "memory, findings", id="recipe.takes"),
+        ordered("i", "takes", "memory, findings", id="recipe.takes", show=True),
         Binding("escape", "back", "back to the fields", show=False, id="recipe.back"),
     ]
 
@@ -97,6 +105,7 @@ class RecipeScreen(RecipeEditing):
     # -- showing
 
     def show_draft(self) -> None:
+        self.opened = True
         self.show_recipe(self.draft.recipe)
         self.query_one(FieldList).show_error("")
         self._look()
@@ -116,7 +125,8 @@ class RecipeScreen(RecipeEditing):
 
     def _show_draft_again(self) -> None:
         # The draft as it is by then: a file may have been opened since this was asked for.
-        self.show_recipe(self.draft.recipe)
+        if self.opened:
+            self.show_recipe(self.draft.recipe)
 
     def _why_unknown(self, recipe: Recipe, facts: Facts) -> str:
         """Why there is no memory estimate, as far as that is known."""
@@ -191,7 +201,7 @@ class RecipeScreen(RecipeEditing):
             worker = get_current_worker()
             return desk.gather_facts(recipe, workspace, path, lambda: worker.is_cancelled)
 
-        self.in_thread(work, "look")
+        self.in_thread(work, "look", drop=True)
 
     @on(desk.Gathered)
     def take_gathered(self, message: desk.Gathered) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
-from textual.binding import Binding
 
 from ftui.core.errors import FtuiError
 from ftui.core.recipe import Recipe, fields
 from ftui.core.text import one_line
 from ftui.ui import recipe_desk as desk
-from ftui.ui.screens.recipe_trying import RecipeTrying
+from ftui.ui.bindings import ordered, typed
+from ftui.ui.screens.recipe_part import RecipePart
 from ftui.ui.widgets.field_list import FieldList
 from ftui.ui.widgets.findings_list import FindingsList
 from ftui.ui.widgets.prompt_line import PromptLine
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from ftui.core.findings import Finding
 
 
-class RecipeEditing(RecipeTrying):
+class RecipeEditing(RecipePart):
     """What a person does to the fields. The pane itself is `screens.recipe.RecipeScreen`."""
 
     BINDINGS: ClassVar[list[Any]] = [
-        Binding("u", "undo", "undo", id="recipe.undo"),
-        Binding("f", "fix", "fix", id="recipe.fix"),
-        Binding("slash", "find", "find field", key_display="/", id="recipe.find"),
-        Binding("a", "all", "all fields", id="recipe.all"),
+        ordered("u", "undo", "undo", id="recipe.undo", show=True),
+        ordered("f", "fix", "fix", id="recipe.fix", show=True),
+        ordered("slash", "find", "find field", key_display="/", id="recipe.find", show=True),
+        ordered("a", "all", "all fields", id="recipe.all", show=True),
     ]
 
     def __init__(self) -> None:
@@ -60,15 +60,15 @@ class RecipeEditing(RecipeTrying):
     def first_error(self) -> str:
         return next((f"{one.field}: {one.message}" for one in self.findings if one.severity == "error"), "")
 
-    @on(FieldList.Edit)
-    def edit_field(self, message: FieldList.Edit) -> None:
-        field = fields()[message.field]
+    def action_edit_value(self) -> None:
+        """Opens the editor on the field under the cursor; of one with choices the next is taken."""
+        form = self.query_one(FieldList)
+        if not form.cursor:
+            return
+        field = fields()[form.cursor]
         if field.choices:
             self.step_choice(FieldList.Step(field.name, 1))
-            return
-        form = self.query_one(FieldList)
-        form.go(field.name)
-        if (region := form.value_region()) is not None:
+        elif (region := form.value_region()) is not None:
             text = field.show(self.draft.recipe.get(field.name))
             offered = {"data.train": self.datasets, "model.base": ["demo"]}.get(field.name, [])
             self.query_one(ValueEditor).open(field.name, text, region, offered)
@@ -103,39 +103,47 @@ class RecipeEditing(RecipeTrying):
         if not editor.is_open:
             return
         try:
-            typed = self.draft.recipe.with_values({editor.field: fields()[editor.field].parse(event.value)})
+            recipe = self.draft.recipe.with_values({editor.field: fields()[editor.field].parse(editor.value)})
         except FtuiError as error:
             editor.add_class("-wrong")
             self.query_one(FieldList).show_error(_without_field(error, editor.field))
             return
         editor.remove_class("-wrong")
         self.query_one(FieldList).show_error("")
-        if desk.key_of(typed, self.draft.path) == self.key:
-            self.show_recipe(typed)
+        if desk.key_of(recipe, self.draft.path) == self.key:
+            self.show_recipe(recipe)
 
-    @on(ValueEditor.Take)
-    def take_typed(self, message: ValueEditor.Take) -> None:
+    async def action_keep_value(self, step: int) -> None:
+        """Takes what is typed; then the cursor moves by `step` fields."""
         editor, form = self.query_one(ValueEditor), self.query_one(FieldList)
+        await typed(editor)
+        if not editor.is_open:
+            return
         field = fields()[editor.field]
-        if message.text != field.show(self.draft.recipe.get(field.name)):
+        if editor.value != field.show(self.draft.recipe.get(field.name)):
             try:
-                self.draft.set({field.name: field.parse(message.text)})
+                self.draft.set({field.name: field.parse(editor.value)})
             except FtuiError as error:
                 form.show_error(_without_field(error, field.name))
                 return
         self._close_editor()
-        if message.step:
-            form.action_move(message.step)
+        if step:
+            form.action_move(step)
             if not fields()[form.cursor].choices and form.cursor != field.name:
-                self.call_after_refresh(form.action_edit)
+                self.action_edit_value()
 
-    @on(ValueEditor.Leave)
-    def leave_editor(self) -> None:
+    async def action_leave_as_it_was(self) -> None:
+        await typed(self.query_one(ValueEditor))
         self._close_editor()
 
+    def leave_value(self) -> None:
+        editor = self.query_one(ValueEditor)
+        if editor.is_open:
+            editor.close()
+            self.set_focus(self.query_one(FieldList))
+
     def _close_editor(self) -> None:
-        self.query_one(ValueEditor).close()
-        self.query_one(FieldList).focus()
+        self.leave_value()
         self.show_draft()
 
     # -- findings, undo, finding a field

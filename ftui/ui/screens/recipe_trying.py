@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from textual.binding import Binding
-
 from ftui.core.errors import FtuiError
-from ftui.ui.screens.recipe_files import RecipeFiles
+from ftui.ui.bindings import ordered
+from ftui.ui.screens.recipe_running import RecipeRunning
 
 
-class RecipeTrying(RecipeFiles):
+class RecipeTrying(RecipeRunning):
     """Tries the draft as it is, saved or not."""
 
-    BINDINGS: ClassVar[list[Any]] = [Binding("v", "try", "try two steps", show=False, id="recipe.try")]
+    BINDINGS: ClassVar[list[Any]] = [ordered("v", "try", "try two steps", id="recipe.try")]
 
     def action_try(self) -> None:
         from ftui.ui.modals.try_recipe import TryRecipe

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ftui.runs.state import RunSummary
+    from ftui.ui.run_facts import RunFacts
     from ftui.ui.run_reader import RunView
     from ftui.ui.run_troubles import Trouble
 
@@ -50,6 +51,10 @@ class Acting(PaneScreen):
     def _chosen(self) -> RunSummary | None:
         return self.query_one(RunList).chosen if self.is_mounted else None
 
+    def _seen(self, run: RunSummary) -> RunView | None:
+        """What is shown of `run`: nothing, while it was chosen but not read yet."""
+        return self._view if self._view is not None and self._view.run.id == run.id else None
+
     def can_act(self, action: str) -> bool:
         """Whether an action of this part makes sense for the chosen run."""
         run = self._chosen()
@@ -67,7 +72,7 @@ class Acting(PaneScreen):
             return run.state == "queued"
         if action == "remedy":
             trouble = self.query_one(RunNotes).trouble
-            return trouble is not None and bool(trouble.deed)
+            return trouble is not None and bool(trouble.deed) and self._seen(run) is not None
         return True
 
     # -- stop and go on ---------------------------------------------------------
@@ -78,7 +83,8 @@ class Acting(PaneScreen):
         run = self._chosen()
         if run is None:
             return
-        saved = self._view.checkpoints if self._view else ()
+        seen = self._seen(run)
+        saved = seen.checkpoints if seen else None
 
         def answered(stop: bool | None) -> None:
             if stop:
@@ -110,7 +116,8 @@ class Acting(PaneScreen):
                 raise _LetGoError
             tell(announce, f"{left:.0f}s {_SHORTLY.get(what, what)}")
 
-        self._patience = patience if now else None
+        if now:
+            self._patience = patience
         words = "was stopped" if now else "stops at its next step"
         if now:
             tell(
@@ -122,7 +129,8 @@ class Acting(PaneScreen):
         except _LetGoError:
             words = "is not ended by force: it still stops, at its next step"
         finally:
-            self._patience = None
+            if self._patience is patience:  # another run may be stopped beside this one
+                self._patience = None
             tell(announce, "")
         tell(self.say, f"{one_line(run.name, 40)} {words}")
 
@@ -139,8 +147,8 @@ class Acting(PaneScreen):
     def action_remedy(self) -> None:
         """Does what the chosen alarm says; whatever stops a run asks first."""
         run, trouble = self._chosen(), self.query_one(RunNotes).trouble
-        if run is None or trouble is None or not trouble.deed:
-            return
+        if run is None or trouble is None or not trouble.deed or self._seen(run) is None:
+            return  # what is shown may be another run's
         if trouble.deed in ("stop", "stop_now"):
             self.action_stop(trouble.deed == "stop_now")
         elif trouble.deed == "resume":
@@ -178,12 +186,18 @@ class Acting(PaneScreen):
         self.app.push_screen(MachineModal(self._chosen()))
 
     def _details(self, run: RunSummary) -> None:
-        from ftui.ui.modals.run_details import RunDetails
         from ftui.ui.run_facts import read_facts
 
         facts = read_facts(RunDir(run.path), self.app.workspace)
-        show = self.app.push_screen
-        self.app.call_from_thread(show, RunDetails(run.id, facts, self.app.workspace.root))
+        self.app.call_from_thread(self._show_details, run, facts)
+
+    def _show_details(self, run: RunSummary, facts: RunFacts) -> None:
+        """Unless it was asked for twice, or the user went on to something else meanwhile."""
+        from ftui.ui.modals.run_details import RunDetails
+
+        chosen = self._chosen()
+        if self.is_active and chosen is not None and chosen.id == run.id:
+            self.app.push_screen(RunDetails(run.id, facts, self.app.workspace.root))
 
     # -- threads ----------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from textual.binding import Binding
 from ftui.core.errors import FtuiError
 from ftui.core.text import one_line
 from ftui.runs.rundir import RunDir
+from ftui.ui.bindings import ordered
 from ftui.ui.screens.train_acting import Acting
 from ftui.ui.widgets.prompt_line import PromptLine
 from ftui.ui.widgets.run_list import RunList
@@ -21,8 +22,8 @@ class Keeping(Acting):
     """The part of the Train pane that keeps runs in order. Files are written in threads."""
 
     BINDINGS: ClassVar[list[Any]] = [
-        Binding("N", "note", "note", show=False, id="train.note"),
-        Binding("t", "tags", "tags", show=False, id="train.tags"),
+        ordered("N", "note", "note", id="train.note"),
+        ordered("t", "tags", "tags", id="train.tags"),
         Binding("delete,backspace", "throw_away", "delete", show=False, id="train.delete"),
         Binding("u", "bring_back", "undo delete", show=False, id="train.undo"),
         Binding("left_square_bracket", "queue(-1)", "start it earlier", key_display="[", id="train.earlier"),

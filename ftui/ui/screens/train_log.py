@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
-from textual.binding import Binding
 from textual.message import Message
 from textual.worker import get_current_worker
 
 from ftui.core.errors import FtuiError
+from ftui.ui.bindings import ordered
 from ftui.ui.run_reader import LOG_LINES
 from ftui.ui.screens.base import PaneScreen
 from ftui.ui.widgets.log_text import LogWindow
@@ -29,7 +29,7 @@ class ReadingLog(PaneScreen):
     """The part of the Train pane that looks for things in logs. Files are read in threads."""
 
     BINDINGS: ClassVar[list[Any]] = [
-        Binding("slash", "search", "search the log", show=False, key_display="/", id="train.search"),
+        ordered("slash", "search", "search the log", key_display="/", id="train.search"),
     ]
 
     class Found(Message):
@@ -90,6 +90,7 @@ class ReadingLog(PaneScreen):
 
     def _leave(self) -> None:
         self.workers.cancel_group(self, "log")
+        self.workers.cancel_group(self, "log piece")
         self._wanted, self._looked, self._hit = "", None, -1
         self.query_one(RunNotes).leave_window()
 
@@ -145,7 +146,8 @@ class ReadingLog(PaneScreen):
 
             at = last_lines_start(path, LOG_LINES) if place is None else place
             piece: LogPiece = read_around(path, at)
-            self.post_message(self.Piece(path, LogWindow(piece, text, at), row))
+            if not get_current_worker().is_cancelled:  # by a later key
+                self.post_message(self.Piece(path, LogWindow(piece, text, at), row))
 
         self._in_thread(work, group="log piece")
 

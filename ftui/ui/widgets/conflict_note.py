@@ -10,12 +10,12 @@ from rich.style import Style
 from rich.text import Text
 from textual.widget import Widget
 
+from ftui.core.duration import ago
 from ftui.core.text import one_line
 from ftui.data import pointers
 from ftui.data.annotations import RowState
 from ftui.ui.json_text import to_json
 from ftui.ui.themes import palette
-from ftui.ui.widgets.page import ago
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

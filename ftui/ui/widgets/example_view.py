@@ -11,13 +11,15 @@ from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 
+from ftui.core.duration import ago
 from ftui.core.text import sanitize
 from ftui.ui.bindings import ordered
 from ftui.ui.json_tree import INDENT, Folds
 from ftui.ui.reading import read_row
 from ftui.ui.themes import palette
-from ftui.ui.widgets.page import Line, Page, Typesetter, ago, wrap
+from ftui.ui.widgets.page import Line, Page, Typesetter
 from ftui.ui.widgets.quiet_scroll import QuietScrollView
+from ftui.ui.widgets.wrapping import wrap
 
 if TYPE_CHECKING:
     from textual import events

@@ -14,8 +14,9 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from ftui.ui.bindings import ordered
 from ftui.ui.themes import palette
-from ftui.ui.widgets.page import wrap
+from ftui.ui.widgets.wrapping import wrap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,20 +52,13 @@ class FieldList(ScrollView, can_focus=True):
         Binding("pagedown", "move(8)", "page down", show=False, id="recipe.pagedown"),
         Binding("home", "move(-1000)", "first field", show=False, id="recipe.first"),
         Binding("end", "move(1000)", "last field", show=False, id="recipe.last"),
-        Binding("enter", "edit", "edit", id="recipe.edit"),
+        ordered("enter", "edit", "edit", id="recipe.edit", show=True),
         Binding("right,space", "step(1)", "next choice", show=False, id="recipe.next_choice"),
         Binding("left", "step(-1)", "previous choice", show=False, id="recipe.previous_choice"),
     ]
 
     class Moved(Message):
         """The cursor is on another field."""
-
-        def __init__(self, field: str) -> None:
-            super().__init__()
-            self.field = field
-
-    class Edit(Message):
-        """A field is to be edited."""
 
         def __init__(self, field: str) -> None:
             super().__init__()
@@ -134,20 +128,20 @@ class FieldList(ScrollView, can_focus=True):
             at = self._order.index(self.cursor) if self.cursor in self._order else 0
             self.go(self._order[max(0, min(len(self._order) - 1, at + step))])
 
-    def action_edit(self) -> None:
-        if self.cursor:
-            self.post_message(self.Edit(self.cursor))
+    async def action_edit(self) -> None:
+        """The editor is there before the next key is looked at."""
+        await self.screen.run_action("edit_value")
 
     def action_step(self, by: int) -> None:
         if self.cursor:
             self.post_message(self.Step(self.cursor, by))
 
-    def on_click(self, event: events.Click) -> None:
+    async def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)
         number = -1 if offset is None else offset.y + round(self.scroll_y)
         if 0 <= number < len(self._lines) and (field := self._lines[number].field):
             if field == self.cursor and self._lines[number].first:
-                self.action_edit()
+                await self.action_edit()
             else:
                 self.go(field)
 

@@ -17,7 +17,7 @@ from ftui.core.recipe_fields import toml_value
 from ftui.core.text import one_line
 from ftui.ui.themes import palette
 from ftui.ui.widgets.captions import set_subtitle
-from ftui.ui.widgets.page import wrap
+from ftui.ui.widgets.wrapping import wrap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,8 +56,11 @@ class FindingsList(ScrollView, can_focus=True):
 
     def show(self, findings: Sequence[Finding]) -> None:
         if list(findings) != list(self._findings):
+            before = self._findings[self.cursor] if self._findings else None
             self._findings = findings
             self.cursor = max(0, min(self.cursor, len(findings) - 1))
+            if self.has_focus and before in findings:  # others came or went above the one that is looked at
+                self.cursor = list(findings).index(before)
             self._lay_out()
             set_subtitle(self, summary(findings))
 

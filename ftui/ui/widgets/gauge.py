@@ -1,4 +1,7 @@
-"""The GPUs, a line each: memory, load, heat, power, and what slows them. Gone where there is none."""
+"""The GPUs, a line each: memory, load, heat, power, what slows them, and of several who trains there.
+
+Gone where there is none.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from rich.text import Text
 from textual.widget import Widget
 
 from ftui.core.text import one_line
+from ftui.runs.devices import gpus_of
 from ftui.ui.pulse import EMPTY_PULSE, Pulse
 from ftui.ui.themes import palette
 from ftui.ui.widgets import figures
@@ -17,7 +21,8 @@ if TYPE_CHECKING:
     from ftui.gpu.nvml import Gpu
     from ftui.ui.themes import Palette
 
-_MOST = 4  # GPUs shown; the strip and `ftui doctor` know the rest
+_MOST = 4  # GPUs shown, first those with runs; the machine (`g`) and `ftui doctor` know the rest
+_NAME = 24
 
 
 class Gauge(Widget):
@@ -46,21 +51,33 @@ class Gauge(Widget):
 
     def _text(self) -> Text:
         colors, plain = palette(self.app), figures.ascii_only()
-        lines = [_fitting(gpu, self.size.width, colors, plain) for gpu in self._pulse.gpus[:_MOST]]
+        lines = [_fitting(gpu, who, self.size.width, colors, plain) for gpu, who in _shown(self._pulse)]
         return Text("\n", no_wrap=True, overflow="ellipsis", end="").join(lines)
 
 
-def _fitting(gpu: Gpu, width: int, colors: Palette, plain: bool) -> Text:
+def _shown(pulse: Pulse) -> list[tuple[Gpu, str]]:
+    """The GPUs there is room for, in their order, and who trains on them; "" where there is only one."""
+    if len(pulse.gpus) < 2:
+        return [(gpu, "") for gpu in pulse.gpus]
+    names = ["" for _ in pulse.gpus]
+    for run in pulse.runs:
+        for gpu in gpus_of(run.devices, pulse.gpus, run.pid) if run.active else ():
+            names[pulse.gpus.index(gpu)] = one_line(run.name, _NAME)
+    first = sorted(range(len(names)), key=lambda index: not names[index])[:_MOST]
+    return [(pulse.gpus[index], names[index]) for index in sorted(first)]
+
+
+def _fitting(gpu: Gpu, who: str, width: int, colors: Palette, plain: bool) -> Text:
     """The GPU's line; where it is too long first the bar and then the name are left out."""
     line = Text()
     for bar, name in ((True, True), (False, True), (False, False)):
-        line = _gpu_line(gpu, colors, plain, bar=bar, name=name)
+        line = _gpu_line(gpu, who, colors, plain, bar=bar, name=name)
         if line.cell_len <= width:
             break
     return line
 
 
-def _gpu_line(gpu: Gpu, colors: Palette, plain: bool, *, bar: bool, name: bool) -> Text:
+def _gpu_line(gpu: Gpu, who: str, colors: Palette, plain: bool, *, bar: bool, name: bool) -> Text:
     dim, plainly = Style(color=colors.dim), Style(color=colors.foreground)
     line = Text.assemble((f"GPU{gpu.index} ", dim), no_wrap=True)
     if name:
@@ -82,4 +99,6 @@ def _gpu_line(gpu: Gpu, colors: Palette, plain: bool, *, bar: bool, name: bool) 
     if gpu.throttle:
         line.append("   slowed by ", dim)
         line.append(one_line(", ".join(gpu.throttle), 40), Style(color=colors.warning))
+    if who:
+        line.append(f"   {who}", Style(color=colors.accent))
     return line

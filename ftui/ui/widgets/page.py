@@ -1,4 +1,4 @@
-"""Sets blocks of text into lines of a given width: wrapping by cells, headings, columns, what was cut off.
+"""Sets blocks of text into lines of a given width: headings, columns, what was cut off.
 
 Pure: blocks and a palette in, lines out. Everything from the dataset is sanitized here.
 """
@@ -9,12 +9,14 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.cells import get_character_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
+from ftui.core.duration import ago
 from ftui.core.text import sanitize
+from ftui.ui.widgets.tree_lines import node_lines
+from ftui.ui.widgets.wrapping import LONGEST_TEXT, highlight, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from ftui.ui.reading import Block
     from ftui.ui.themes import Palette
 
-LONGEST_TEXT = 20_000  # characters shown of one block
 MOST_LINES = 5_000  # lines shown of one row
 _NARROWEST_COLUMN = 26
 _GAP = 3
@@ -61,45 +62,6 @@ class Place:
 class Page:
     lines: tuple[Line, ...]
     places: tuple[Place, ...]
-
-
-def wrap(text: str, width: int) -> list[str]:
-    """`text` in lines of at most `width` cells, broken at spaces where there are any; own newlines are kept."""
-    lines: list[str] = []
-    for line in text.split("\n"):
-        if len(line) <= width and line.isascii():
-            lines.append(line)
-        else:
-            lines.extend(_wrap_line(line, max(1, width)))
-    return lines
-
-
-def _wrap_line(line: str, width: int) -> list[str]:
-    plain = line.isascii()
-    lines = []
-    start = 0
-    while start < len(line):
-        end = start + width if plain else _fitting(line, start, width)
-        if end < len(line):
-            space = line.rfind(" ", start, end + 1)
-            if space > start and line[start:space].strip():
-                lines.append(line[start:space])
-                start = space + 1
-                continue
-        lines.append(line[start:end])
-        start = end
-    return lines or [""]
-
-
-def _fitting(line: str, start: int, width: int) -> int:
-    """The end of what fits into `width` cells from `start` on; at least one character."""
-    used, end = 0, start
-    while end < len(line):
-        used += get_character_cell_size(line[end])
-        if used > width:
-            break
-        end += 1
-    return max(end, start + 1)
 
 
 class Typesetter:
@@ -211,8 +173,6 @@ class Typesetter:
     def _body(self, block: Block, width: int) -> list[Strip]:
         colors = self._colors
         if block.node is not None:
-            from ftui.ui.widgets.tree_lines import node_lines
-
             by = f"edited by {sanitize(block.by, lines=False)[:40]}" if block.by else ""
             return node_lines(block.node, width, colors, self._find, by)
         if not block.text:
@@ -254,20 +214,6 @@ class Typesetter:
         return Line(Strip([Segment(text, Style(color=self._colors.dim))]), -1)
 
 
-def highlight(text: str, find: str, style: Style, found: Style) -> list[Segment]:
-    """`text` in `style`, every `find` in it in `found`; capitals count only where `find` has some."""
-    if not find:
-        return [Segment(text, style)]
-    haystack = text.lower() if find == find.lower() else text
-    if len(haystack) != len(text):  # a letter whose lower case is longer: positions would be off
-        return [Segment(text, style)]
-    segments, at = [], 0
-    while (hit := haystack.find(find, at)) >= 0:
-        segments += [Segment(text[at:hit], style), Segment(text[hit : hit + len(find)], found)]
-        at = hit + len(find)
-    return [segment for segment in [*segments, Segment(text[at:], style)] if segment.text]
-
-
 def _changed_lines(block: Block, shown: str) -> set[int]:
     """The numbers of the lines of `shown` that an edit brought."""
     if block.before is None or len(block.before) > LONGEST_TEXT or len(block.text) > LONGEST_TEXT:
@@ -282,12 +228,3 @@ def _changed_lines(block: Block, shown: str) -> set[int]:
         if tag in ("replace", "insert")
         for line in range(start, end)
     }
-
-
-def ago(seconds: float) -> str:
-    """How long since something was done: "just now", "2 min ago", "3 h ago", "5 days ago"."""
-    for size, unit in ((86400, "day"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            count = int(seconds // size)
-            return f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''} ago"
-    return "just now"

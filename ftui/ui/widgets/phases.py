@@ -28,6 +28,7 @@ _WORDS = {
     "quantize": "quantize weights",
     "encode": "encode the data",
     "resume": "load the checkpoint",
+    "sample": "answer the prompts",
 }
 _NAME = 20
 _BAR = 20

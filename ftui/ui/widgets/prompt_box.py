@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.binding import Binding
 from textual.message import Message
 
+from ftui.ui.bindings import typed
 from ftui.ui.widgets.safe_input import SafeTextArea, can_hold
 
 if TYPE_CHECKING:
@@ -56,12 +57,14 @@ class PromptBox(SafeTextArea):
         self.fill(text if can_hold(text) else "".join(c for c in text if can_hold(c)))
         self.move_cursor(self.document.end)
 
-    def action_send(self) -> None:
+    async def action_send(self) -> None:
+        await typed(self)
         if text := self.value.strip():
             self.fill("")
             self.post_message(self.Sent(text))
 
-    def action_newline(self) -> None:
+    async def action_newline(self) -> None:
+        await typed(self)
         self.insert("\n")
 
     async def _on_paste(self, event: events.Paste) -> None:

@@ -9,17 +9,15 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rich.segment import Segment
 from rich.style import Style
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
 from ftui.ui.bindings import ordered
-from ftui.ui.reading import short_shape
 from ftui.ui.themes import palette
-from ftui.ui.widgets.page import highlight
 from ftui.ui.widgets.quiet_scroll import QuietScrollView
+from ftui.ui.widgets.row_line import Marks, row_line, waiting_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,14 +25,8 @@ if TYPE_CHECKING:
     from textual import events
 
     from ftui.data.rows import RowSummary
-    from ftui.ui.themes import Palette
 
 _KEPT = 4096  # summaries kept in memory
-_SHAPE_WIDTH = 7
-_ROOM_FOR_SHAPES = 44  # columns from which on the shape is shown
-
-# A row's marks: what was decided, and what else there is to know. Palette colour beside each.
-_STATUS = {"accepted": ("✓", "good"), "rejected": ("✗", "bad"), "undecided": ("·", "border")}
 
 
 class RowList(QuietScrollView, can_focus=True):
@@ -159,6 +151,10 @@ class RowList(QuietScrollView, can_focus=True):
         self._pending.add(number)
         self._redraw(number)
 
+    def waits(self, number: int) -> bool:
+        """Whether a decision on a row is on its way: its summary is from before."""
+        return number in self._pending
+
     def settle(self, number: int) -> None:
         """Takes the mark of `wait_for` away."""
         self._pending.discard(number)
@@ -266,68 +262,11 @@ class RowList(QuietScrollView, can_focus=True):
         number = self._numbers[line]
         if number == self.cursor:
             background = Style(bgcolor=colors.selection if self.has_focus else colors.panel)
-        row = self._rows.get(number)
-        parts = self._waiting_line(number, colors) if row is None else self._line(row, colors, width)
+        row, digits = self._rows.get(number), max(3, len(str(self.total)))
+        if row is None:
+            parts = waiting_line(number, digits, colors)
+        else:
+            found = self._text if number in self._matches else None
+            marks = Marks(number == self.cursor, number in self._pending, found)
+            parts = row_line(row, marks, width, digits, colors)
         return Strip(parts).apply_style(background).crop_extend(0, width, background)
-
-    def _waiting_line(self, number: int, colors: Palette) -> list[Segment]:
-        return [Segment(f"    {number:>{self._digits}}  …", Style(color=colors.dim))]
-
-    @property
-    def _digits(self) -> int:
-        return max(3, len(str(self.total)))
-
-    def _line(self, row: RowSummary, colors: Palette, width: int) -> list[Segment]:
-        dim, here = Style(color=colors.dim), row.number == self.cursor
-        found = row.number in self._matches
-        number = (
-            Style(color=colors.accent) if found else Style(color=colors.foreground if here else colors.dim)
-        )
-        quiet = row.deleted or row.status == "rejected"
-        parts = [
-            Segment(" "),
-            self._status(row, colors),
-            self._extra(row, colors),
-            Segment(f" {row.number:>{self._digits}} ", number),
-        ]
-        if row.broken:
-            parts.append(Segment(" broken  ", Style(color=colors.bad)))
-            parts.append(Segment(row.broken, Style(color=colors.foreground)))
-            return parts
-        turns = f"{row.turns}" if row.turns else ""
-        if width >= _ROOM_FOR_SHAPES:
-            shape = f" {short_shape(row.shape):<{_SHAPE_WIDTH - 2}}{turns:>2}"
-            parts.append(Segment(shape, Style(color=colors.special, dim=False)))
-        parts.append(Segment(f" {length(row.chars):>5}  ", dim))
-        text = Style(color=colors.dim if quiet else colors.foreground, strike=row.deleted)
-        found_style = Style(color=colors.background, bgcolor=colors.warning)
-        parts.extend(highlight(row.preview, self._text if found else "", text, found_style))
-        return parts
-
-    def _status(self, row: RowSummary, colors: Palette) -> Segment:
-        if row.number in self._pending:
-            return Segment("◌", Style(color=colors.dim))
-        if row.deleted:
-            return Segment("-", Style(color=colors.dim))
-        if row.broken:
-            return Segment("!", Style(color=colors.bad, bold=True))
-        glyph, color = _STATUS.get(row.status, ("·", "border"))
-        return Segment(glyph, Style(color=getattr(colors, color)))
-
-    def _extra(self, row: RowSummary, colors: Palette) -> Segment:
-        if row.conflict:
-            return Segment("≠", Style(color=colors.bad, bold=True))
-        if row.flagged:
-            return Segment("▪", Style(color=colors.warning))
-        if row.edited:
-            return Segment("◐", Style(color=colors.accent))
-        return Segment(" ")
-
-
-def length(characters: int) -> str:
-    """A number of characters in at most five: 118, 9,999, 12k, 3.4M."""
-    if characters < 10_000:
-        return f"{characters}"
-    if characters < 1_000_000:
-        return f"{characters // 1000}k"
-    return f"{characters / 1e6:.1f}M"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from ftui.core.text import one_line
+from ftui.runs.devices import gpus_of
 from ftui.ui.run_curves import Series
 from ftui.ui.widgets import figures
 from ftui.ui.widgets.captions import shortened
@@ -181,10 +182,8 @@ def _memory(view: RunView, gpus: tuple[Gpu, ...], frame: _Frame) -> ChartData:
 
 
 def _gpu_of(view: RunView, gpus: tuple[Gpu, ...]) -> Gpu | None:
-    """The GPU the trainer says it is on ("cuda:1"), else the first."""
-    device = str(view.facts.get("attempt", {}).get("device") or "")
-    number = device.rpartition(":")[2]
-    return next((gpu for gpu in gpus if number == str(gpu.index)), gpus[0] if gpus else None)
+    """The GPU of its first process, whose memory the trainer tells; the first there is where that is not known."""
+    return next(iter(gpus_of(view.run.devices, gpus, view.run.pid)), gpus[0] if gpus else None)
 
 
 def _gigabytes(series: Series) -> tuple[float, ...]:

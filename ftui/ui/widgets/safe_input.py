@@ -23,8 +23,24 @@ if TYPE_CHECKING:
 _PLANE_15, _PLANE_16, _TAGS = 0xF0000, 0x100000, 0xE0000
 
 
+async def _do_own(field: Input | TextArea, event: events.Key) -> None:
+    """Does what a key means to `field` in the order of the keys.
+
+    Textual has the app do it, which is later than the letters behind it: of `a b backspace c` typed in one burst
+    the c would be taken away.
+    """
+    for binding in field._bindings.key_to_bindings.get(event.key, ()):
+        if not binding.priority and await field.app.run_action(binding.action, field):
+            event.stop()
+            event.prevent_default()
+            return
+
+
 class SafeInput(Input):
     """An Input whose pasted text is shown, never obeyed. A value set by code is sanitized by whoever sets it."""
+
+    async def _on_key(self, event: events.Key) -> None:
+        await _do_own(self, event)
 
     def _on_paste(self, event: events.Paste) -> None:
         event.prevent_default()  # Textual calls every class's handler: the text would be inserted twice
@@ -40,6 +56,9 @@ class SafeTextArea(TextArea):
         Binding("ctrl+home", "end_of_text(False)", "start of the text", show=False),
         Binding("ctrl+end", "end_of_text(True)", "end of the text", show=False),
     ]
+
+    async def _on_key(self, event: events.Key) -> None:
+        await _do_own(self, event)
 
     def action_end_of_text(self, last: bool) -> None:
         self.move_cursor(self.document.end if last else (0, 0))

@@ -33,7 +33,7 @@ def samples_text(
     dim = Style(color=colors.dim)
     if not lines:
         return [
-            Text("no sample replies: a recipe's evaluation.prompts are answered at every checkpoint", dim)
+            Text("no sample replies: evaluation.prompts are answered at step 0 and at every checkpoint", dim)
         ]
     number = choice.prompt % len(lines)
     line = lines[number]
@@ -43,7 +43,8 @@ def samples_text(
     room = width - len(which) if height < _LOW else 3 * width
     prompt = Text.assemble((which, dim), (one_line(line.prompt, room), Style(color=colors.eval)))
     if index == 0:
-        return [prompt, _reply(reply, colors)]
+        untrained = [Text("step 0, untrained", dim)] if step == 0 and height >= _LOW else []
+        return [prompt, *untrained, _reply(reply, colors)]
     if width >= _BESIDE:
         return [prompt, *_side_by_side(first, (step, reply), width, colors, console)]
     before = Text(f"at {_called(first[0])} it was", dim)

@@ -15,6 +15,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from ftui.core.text import one_line
+from ftui.runs.devices import gpus_of
 from ftui.ui.pulse import EMPTY_PULSE, Pulse
 from ftui.ui.run_troubles import loudest
 from ftui.ui.themes import palette
@@ -65,7 +66,7 @@ class Strip(Widget):
         return line
 
     def on_click(self) -> None:
-        self.app.action_pane("train")  # type: ignore[attr-defined]
+        self.app.pane("train")  # type: ignore[attr-defined]
 
     def _line(self) -> Text:
         return compose_line(self.pulse, self.size.width, palette(self.app), plain=figures.ascii_only())
@@ -83,7 +84,8 @@ def compose_line(pulse: Pulse, width: int, colors: Palette, *, plain: bool = Fal
     if pulse.trouble:
         parts.insert(0, _Part(Text(one_line(pulse.trouble, width // 2), Style(color=colors.bad)), 0))
     if pulse.gpus:
-        parts += _gpu_parts(pulse.gpus[0], colors, plain)
+        mine = gpus_of(run.devices, pulse.gpus, run.pid) if run and run.active else ()
+        parts += _gpu_parts((mine or pulse.gpus)[0], colors, plain)
     elif pulse.host:
         parts += _host_parts(pulse.host, colors, plain)
     while parts and _width(parts) > width and (worst := max(part.rank for part in parts)):

@@ -56,6 +56,6 @@ class TitleBar(Widget):
         for key, label, mode in PANES:
             width = len(key) + len(label) + 4
             if 0 <= x < width:
-                self.app.action_pane(mode)  # type: ignore[attr-defined]
+                self.app.pane(mode)  # type: ignore[attr-defined]
                 return
             x -= width

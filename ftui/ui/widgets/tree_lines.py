@@ -11,7 +11,7 @@ from textual.strip import Strip
 
 from ftui.core.text import one_line, sanitize
 from ftui.ui.json_tree import INDENT
-from ftui.ui.widgets.page import LONGEST_TEXT, highlight, wrap
+from ftui.ui.widgets.wrapping import LONGEST_TEXT, highlight, wrap
 
 if TYPE_CHECKING:
     from ftui.ui.json_tree import Node

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.binding import Binding
-from textual.message import Message
 from textual.suggester import SuggestFromList
 
 from ftui.ui.widgets.safe_input import SafeInput
@@ -27,24 +26,26 @@ class ValueEditor(SafeInput):
     """
 
     BINDINGS: ClassVar[list[Any]] = [
-        Binding("enter", "take(0)", "keep", id="recipe.keep", priority=True),
-        Binding("tab", "take(1)", "keep, next field", id="recipe.keep_next", priority=True),
-        Binding("down", "take(1)", "keep, next field", show=False, id="recipe.keep_below", priority=True),
+        Binding("enter", "screen.keep_value(0)", "keep", id="recipe.keep", priority=True),
+        Binding("tab", "screen.keep_value(1)", "keep, next field", id="recipe.keep_next", priority=True),
         Binding(
-            "shift+tab,up", "take(-1)", "keep, field above", show=False, id="recipe.keep_above", priority=True
+            "down",
+            "screen.keep_value(1)",
+            "keep, next field",
+            show=False,
+            id="recipe.keep_below",
+            priority=True,
         ),
-        Binding("escape", "leave", "leave as it was", id="recipe.leave", priority=True),
+        Binding(
+            "shift+tab,up",
+            "screen.keep_value(-1)",
+            "keep, field above",
+            show=False,
+            id="recipe.keep_above",
+            priority=True,
+        ),
+        Binding("escape", "screen.leave_as_it_was", "leave as it was", id="recipe.leave", priority=True),
     ]
-
-    class Take(Message):
-        """The text is to be taken; then the cursor moves by `step` fields."""
-
-        def __init__(self, text: str, step: int) -> None:
-            super().__init__()
-            self.text, self.step = text, step
-
-    class Leave(Message):
-        """The field stays as it was."""
 
     def __init__(self) -> None:
         super().__init__(select_on_focus=False, compact=True)
@@ -66,7 +67,7 @@ class ValueEditor(SafeInput):
         self.set_class(False, "-wrong")
         self.add_class("-open")
         self.put(region)
-        self.focus()
+        self.screen.set_focus(self)  # at once: what is typed next is for it
 
     def put(self, region: Region) -> None:
         self.styles.offset = (region.x, region.y)
@@ -75,9 +76,3 @@ class ValueEditor(SafeInput):
     def close(self) -> None:
         self.field = ""
         self.remove_class("-open")
-
-    def action_take(self, step: int) -> None:
-        self.post_message(self.Take(self.value, step))
-
-    def action_leave(self) -> None:
-        self.post_message(self.Leave())
