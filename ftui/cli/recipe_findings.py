@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,16 +19,19 @@ if TYPE_CHECKING:
 
 
 def tell_findings(
-    workspace: Workspace, recipe: Recipe, path: Path, *, anyway: bool, as_json: bool
+    workspace: Workspace, recipe: Recipe, path: Path, *, anyway: bool, as_json: bool, launcher: str = ""
 ) -> list[dict[str, Any]]:
     """The warnings about `recipe`, also on stderr where the answer is not JSON.
 
-    Reads its dataset once. Raises FtuiError for the first error; with `anyway` that is a warning too.
+    Reads its dataset once. launcher: what starts its processes: these may share the base out (FSDP), and how
+    much memory each needs is not known. Raises FtuiError for the first error; with `anyway` that is a warning
+    too.
     """
     from ftui.core.lint import lint
     from ftui.runs.recipe_facts import gather
 
-    found = lint(recipe, gather(recipe, workspace, path).facts(recipe))
+    facts = gather(recipe, workspace, path).facts(recipe)
+    found = lint(recipe, replace(facts, estimate=None) if launcher else facts)
     for finding in found:
         if finding.severity == "error" and not anyway:
             ways = [finding.hint, "`ftui recipe check` shows all findings"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftui.core.hardware import show_size
 from ftui.core.text import one_line, sanitize
+from ftui.runs.figures import whole
 from ftui.runs.lifecycle import UNREADABLE
 
 if TYPE_CHECKING:
@@ -129,13 +130,13 @@ def span_text(seconds: float | None) -> str:
     """A duration as two units: "1h 04m", "6m 12s", "9s"; "" for None."""
     if seconds is None or not math.isfinite(seconds):
         return ""
-    whole = int(seconds)
-    hours, minutes = divmod(whole // 60, 60)
+    total = int(seconds)
+    hours, minutes = divmod(total // 60, 60)
     if hours >= 48:
         return f"{hours // 24}d {hours % 24:02d}h"
     if hours:
         return f"{hours}h {minutes:02d}m"
-    return f"{minutes}m {whole % 60:02d}s" if minutes else f"{whole}s"
+    return f"{minutes}m {total % 60:02d}s" if minutes else f"{total}s"
 
 
 def _figure(event: Mapping[str, Any], name: str) -> float | None:
@@ -144,8 +145,8 @@ def _figure(event: Mapping[str, Any], name: str) -> float | None:
 
 
 def _step(event: Mapping[str, Any]) -> str:
-    step, steps = _figure(event, "step"), _figure(event, "steps")
-    parts = [f"step {steps_text(int(step or 0), int(steps) if steps else None)}"]
+    step, steps = whole(event.get("step")), whole(event.get("steps"))
+    parts = [f"step {steps_text(step or 0, steps or None)}"]
     if (loss := _figure(event, "loss")) is not None:
         parts.append(f"loss {number_text(loss)}")
     if preferred := _preferred(event, ""):

@@ -84,7 +84,7 @@ def command(
     """
     from ftui.cli.recipe_findings import tell_findings
     from ftui.runs.launch import launch, plain_name
-    from ftui.runs.launcher import join_command
+    from ftui.runs.launcher import check_launcher, join_command
     from ftui.runs.manifest import find_inputs
     from ftui.runs.recipes import find_recipe
     from ftui.runs.room import look_for_room
@@ -100,9 +100,11 @@ def command(
         raise FtuiError("--needs says what a queued run waits for", "add --queue")
     if launcher and queueing:
         raise FtuiError("a launcher starts on machines that wait for it", "leave --queue or --launcher out")
+    if launcher:
+        check_launcher(launcher)
     memory = parse_size(needs) if needs else None
     inputs = find_inputs(workspace, recipe, path)
-    findings = tell_findings(workspace, recipe, path, anyway=anyway, as_json=as_json)
+    findings = tell_findings(workspace, recipe, path, anyway=anyway, as_json=as_json, launcher=launcher)
     if dry_run:
         _dry_run(workspace, recipe, inputs, findings, as_json)
         return

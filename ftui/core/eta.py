@@ -37,7 +37,7 @@ class Pace:
                 continue
             if kind == "step":
                 self._steps.append(seconds)
-            elif kind == "sample" and self._sampled == event.get("step"):
+            elif kind == "sample" and self._pauses[kind] and self._sampled == event.get("step"):
                 self._pauses[kind][-1] += seconds  # one prompt of several
             elif kind in _SECONDS:
                 self._pauses[kind].append(seconds)

@@ -72,7 +72,8 @@ def _refusal(folder: Path) -> str:
     except OSError as error:
         return _reason(error)
     finally:
-        probe.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a file system that has become read-only says so here too
+            probe.unlink()
     return ""
 
 

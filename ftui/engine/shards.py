@@ -22,8 +22,9 @@ from torch import distributed, nn
 from torch.utils._pytree import tree_leaves
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from ftui.core.errors import FtuiError
+from ftui.core.errors import FtuiError, ModelError
 from ftui.core.hardware import show_size
+from ftui.engine.device import is_out_of_memory
 from ftui.engine.ranks import LostPeer, Ranks, is_lost_peer
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ftui.core.recipe import Recipe
 
 _NONE = -1
+_NO_ROOM = "out of memory while a layer was put together for another process"
 _ALIGNED = 256  # bytes, as a GPU's allocator gives them: kernels read several at once
 
 
@@ -83,8 +85,7 @@ class Shared:
         self._whole.untyped_storage().resize_(self._whole.numel())
 
     def fill(self) -> None:
-        """Puts it together; every process has to come here."""
-        self.make_room()
+        """Puts it together where there is room; every process has to come here."""
         distributed.all_gather_into_tensor(self._whole, self._part)
 
     def empty(self) -> None:
@@ -125,19 +126,46 @@ class Shards:
         self._exchange(number)
 
     def _exchange(self, mine: int) -> list[int]:
-        """One round in which all processes put together what any of them needs; returns who needs what."""
+        """One round in which all processes put together what any of them needs; returns who needs what.
+
+        Where another's layer does not fit beside this process's own, that one goes first: the others count on
+        this process until the round is over, and only then it is out of memory.
+        """
         needs = torch.empty(self._ranks.count, dtype=torch.int64)
+        scarce: Exception | None = None
         try:
             distributed.all_gather_into_tensor(needs, torch.tensor([mine]))
             for number in sorted(set(needs.tolist()) - {_NONE}):
+                scarce = self._make_room(number) or scarce
                 self.layers[number].fill()
-                if number != mine:
+                if number != mine or scarce:
                     self.layers[number].empty()
         except RuntimeError as error:
             if is_lost_peer(error):  # not to be taken for something that the model cannot do
                 raise LostPeer(str(error)) from None
             raise
+        if scarce and mine != _NONE:
+            raise scarce
         return needs.tolist()
+
+    def _make_room(self, number: int) -> Exception | None:
+        """Why there was room for a layer only after this process had given up its own; None where it has not."""
+        try:
+            self.layers[number].make_room()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            scarce = error
+        else:
+            return None
+        self._empty()
+        try:
+            self.layers[number].make_room()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise ModelError(_NO_ROOM, "lower data.max_length or the adapter's rank") from None
+        return scarce
 
     def _empty(self) -> None:
         for layer in self.layers:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ftui.gpu import nvml
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ftui.gpu.nvml import Gpu
@@ -99,10 +99,9 @@ def _visible(visible: str, gpus: Sequence[Gpu]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def devices_here(processes: int = 1, environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """The devices a process started now with this environment, or `environment`, would take."""
-    variables = os.environ if environment is None else environment
-    return devices_used(nvml.snapshot(), variables.get(VISIBLE), processes)
+def devices_here() -> tuple[str, ...]:
+    """The device that a process started now with this environment would take."""
+    return devices_used(nvml.snapshot(), os.environ.get(VISIBLE))
 
 
 def processes_of(recipe_path: Path) -> int:

@@ -42,11 +42,12 @@ def gather(rundir: RunDir) -> Evidence:
     trainer = _trainer(rundir, record, supervising)
     if trainer is not None:
         attempt = max(1, attempt)
+    living = _liveness(trainer)
     recent = itertools.islice(events_backwards(rundir.events_path), _RECENT_EVENTS)
     return Evidence(
         attempt,
         supervisor=supervising,
-        trainer=_liveness(trainer),
+        trainer=living,
         exit=_exit_of(rundir, attempt),
         end=end_event(rundir.events_path, attempt),
         stop_requested="stop" in rundir.requests(),
@@ -56,7 +57,8 @@ def gather(rundir: RunDir) -> Evidence:
         rebooted=supervisor is not None and supervisor.boot_id != process.boot_id(),
         host=supervisor.host if supervisor else "",
         run=rundir.id,
-        saved=checkpoint_step(rundir),
+        # Not read at each look at a run that goes on, here or elsewhere.
+        saved=checkpoint_step(rundir) if {supervising, living} <= {None, Liveness.DEAD} else 0,
     )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ftui.runs.rundir import RunDir
 
 _TRAINER = "ftui.engine.train"
-_SEVERAL_MACHINES = re.compile(r"--(?:nnodes|num[-_]machines)[= ]\s*(?!1(?:\s|$))")
+_SEVERAL_MACHINES = re.compile(r"--(?:nnodes|num[-_]machines)[=\s]\s*+(?!1(?:\s|$))")
 
 
 def check_launcher(launcher: str) -> None:

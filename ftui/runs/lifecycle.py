@@ -39,7 +39,8 @@ class Evidence:
     attempt: 0 when no supervisor has recorded one. supervisor, trainer: None when never recorded.
     exit, end: the exit record and the trainer's `end` event of this attempt; {} when missing.
     queued: it waits for its turn. stepping: the attempt got as far as its first training step (or its plan of them).
-    run: its id, for what is to be typed. saved: the step of its newest complete checkpoint, 0 without one.
+    run: its id, for what is to be typed. saved: the step of its newest complete checkpoint; 0 without one,
+    and where it is not known to be gone.
     silent_seconds: since the trainer last wrote anything. age_seconds: since the run was made.
     """
 

@@ -60,9 +60,7 @@ def _gives(words: Sequence[str], frozen: Recipe, workspace: Workspace) -> bool:
             return False
         recipe = load_recipe(Path(file))
         for option, value in zip(options[::2], options[1::2], strict=True):
-            if option == "--launcher":  # where it runs is no part of the recipe
-                continue
-            if option == _LAUNCHER:
+            if option == _LAUNCHER:  # where it runs is no part of the recipe
                 continue
             change = ("name", plain_name(value)) if option == "--name" else parse_assignment(value)
             recipe = recipe.with_values(dict([change]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -73,6 +74,16 @@ def test_a_full_disk_is_said_to_be_full_where_torch_does_not(tmp_path, monkeypat
     with pytest.raises(checkpoint.NotSaved, match="the disk is full"):
         save()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_has_become_read_only_is_said_to_be(tmp_path, monkeypatch):
+    def refused(path, *arguments, **options):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "open", refused)
+    monkeypatch.setattr(Path, "unlink", refused)
+    with pytest.raises(checkpoint.NotSaved, match="Read-only"), checkpoint.writing(tmp_path):
+        torch.save(torch.zeros(1000), "/dev/full")
 
 
 def test_the_newest_is_known_by_its_number_not_its_name(tmp_path):

@@ -16,8 +16,8 @@ from transformers import MixtralConfig, MixtralForCausalLM
 
 from ftui.engine.adapter import WEIGHTS
 from ftui.engine.loop import Training
-from ftui.engine.ranks import STORE, listen
-from ftui.engine.shards import Shards
+from ftui.engine.ranks import STORE, Ranks, join, listen
+from ftui.engine.shards import Shards, Shared
 from ftui.engine.train import main
 from ftui.runs.evidence import trainer_of
 from ftui.runs.launch import launch
@@ -244,6 +244,54 @@ def test_where_one_runs_out_of_memory_both_go_on_in_smaller_pieces(base, tmp_pat
     assert "out of memory: the micro-batch is now 1, the effective batch stays" in said(run)
     values["training"] |= {"micro_batch": 1}
     assert_the_same(run, alone(make_run(tmp_path / "one", base, values)))
+
+
+def _share_four(number, address, answers):
+    """Uses four layers out of step with the other process; once there is no room for another's beside its own."""
+    torch.set_num_threads(1)
+    os.environ[STORE] = address
+    ranks = Ranks(number, 2, number, 2)
+    join(ranks)
+    weights = [torch.full((64, 64), float(layer)) for layer in range(4)]
+    layers = [Shared([weight], ranks, torch.device("cpu")) for weight in weights]
+    shards, make_room, told = Shards(layers, ranks), Shared.make_room, []
+
+    def fail_once(self):
+        if any(layer.is_whole for layer in layers if layer is not self) and "no room" not in told:
+            told.append("no room")
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        make_room(self)
+
+    if number == 0:
+        Shared.make_room = fail_once
+    for layer in ([2, 0, 3], [0, 1, 2, 3])[number]:
+        try:
+            shards.need(layer)
+        except torch.OutOfMemoryError:
+            told.append("out of memory")
+        else:
+            told.append(weights[layer].unique().tolist())
+    shards.serve()
+    answers.put((number, told))
+    ranks.leave()
+
+
+def test_without_room_for_a_layer_of_anothers_a_process_still_gives_its_part():
+    store = listen(3)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["ftui.engine.train", __name__])
+    answers = context.Queue()
+    address = f"127.0.0.1:{store.port}"
+    pair = [context.Process(target=_share_four, args=(number, address, answers)) for number in (0, 1)]
+    for process in pair:
+        process.start()
+    try:
+        found = dict(answers.get(timeout=forked_trainer.SECONDS) for _ in pair)
+    finally:
+        for process in pair:
+            process.kill()
+    assert found[0] == ["no room", "out of memory", [0.0], [3.0]]
+    assert found[1] == [[0.0], [1.0], [2.0], [3.0]]
 
 
 def fail_in_the_second(number):

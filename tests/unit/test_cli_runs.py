@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from ftui.cli.run_text import event_line, span_text
-from ftui.runs import follow, launch
+from ftui.core.geometry import DEMO
+from ftui.core.hardware import Hardware
+from ftui.runs import follow, launch, recipe_facts
 from ftui.runs.machine import detach_problems, disk_problems, gpu_problems, package_problems
 from ftui.runs.process import child_environment
 from ftui.runs.rundir import EventWriter, RunDir, replace_json
@@ -244,6 +246,21 @@ def test_an_error_in_a_recipe_refuses_it_unless_it_is_wanted_anyway(workspace, t
     code, _, err = ftui(*wrong, "--anyway", "--follow")
     assert code == 0
     assert "dpo learns from" in err
+
+
+def test_a_base_too_large_for_one_gpu_is_not_refused_where_a_launcher_may_share_it_out(
+    workspace, ftui, monkeypatch
+):
+    (workspace.root / "large").mkdir()
+    (workspace.root / "large" / "config.json").write_text(json.dumps(DEMO))
+    monkeypatch.setattr(recipe_facts, "this_machine", lambda: Hardware("cuda", "a GPU", 10 << 20))
+    words = ("train", "tickets", "--dry-run", "--set", f"model.base={workspace.root / 'large'}")
+    code, _, err = ftui(*words)
+    assert code == 2
+    assert "needs about" in err
+    code, _, err = ftui(*words, "--launcher", "accelerate launch --use_fsdp")
+    assert (code, "needs about" in err) == (0, False)
+    assert ftui(*words, "--launcher", "no-such-launcher")[0] == 2
 
 
 def test_a_single_step_to_see_whether_it_runs_is_no_mistake(workspace, ftui):

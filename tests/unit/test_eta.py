@@ -34,6 +34,17 @@ def test_a_slow_first_step_is_not_believed():
     assert fed(*[step(60.0)] * 2, *[step(1.0)] * 20).remaining(22, 122) == pytest.approx(100.0)
 
 
+def test_a_sample_of_no_step_is_taken_as_one():
+    pace = fed({"type": "sample", "seconds": 2.0}, *[step(1.0)] * 3, save_every=50)
+    assert pace.remaining(3, 100) == pytest.approx(97.0 + 2 * 2.0)
+
+
+@pytest.mark.parametrize("step", [math.nan, math.inf, -math.inf, None, "7"])
+def test_a_step_that_is_no_number_is_told_all_the_same(tmp_path, step):
+    event = {"type": "step", "step": step, "steps": step, "step_time": 1.0}
+    assert event_line(event, Clock(RunDir(tmp_path)).left(event)) == "step 0"
+
+
 def test_only_the_newest_steps_count():
     assert fed(*[step(10.0)] * 500, *[step(1.0)] * 50).remaining(550, 650) == pytest.approx(100.0)
 

@@ -41,6 +41,7 @@ def test_without_one_ftui_starts_it(tmp_path):
     ("launcher", "joins"),
     [
         ("torchrun --nproc-per-node=2 --standalone", False),
+        ("torchrun --nnodes  1 --nproc-per-node=2", False),
         ("torchrun --nnodes=2 --node-rank=0", True),
         ("accelerate launch --num_machines 2 --machine_rank 0", True),
         ("accelerate launch --use_fsdp --num_processes 2 --num_machines 1", False),

@@ -295,6 +295,16 @@ def test_an_end_is_not_taken_from_the_record_of_an_earlier_attempt(workspace):
     assert summarize(rundir).ended == 6.0
 
 
+def test_the_checkpoints_of_a_run_that_lives_are_not_listed_at_each_look(workspace, monkeypatch):
+    def listed(rundir):
+        raise AssertionError(rundir)
+
+    monkeypatch.setattr(evidence_module, "checkpoint_step", listed)
+    assert summarize(make_run(workspace, supervisor=me(), trainer=me())).active
+    with pytest.raises(AssertionError):
+        summarize(make_run(workspace, "gone", supervisor=me(**DEAD_PID), trainer=me(**DEAD_PID)))
+
+
 def test_a_hint_is_a_command_that_can_be_typed(workspace):
     rundir = make_run(workspace, "run-7", supervisor=me(**DEAD_PID), trainer=me(**DEAD_PID))
     assert summarize(rundir).hint == "`ftui runs resume run-7` starts it over from step 0"
