@@ -237,6 +237,15 @@ class FtuiApp(App[None]):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What ctrl+p offers wherever it is pressed; `commands.Commands` adds what the pane can do."""
+        if not screen.is_modal:  # no going elsewhere from under an open dialog
+            yield from self._ways()
+        yield SystemCommand("Theme", "Change the colours; remembered", self.action_change_theme)
+        yield SystemCommand(
+            "Screenshot", "Save this screen as SVG", lambda: self.set_timer(0.1, self._screenshot)
+        )
+        yield SystemCommand("Quit", "Runs in the background go on", self.action_quit)
+
+    def _ways(self) -> Iterable[SystemCommand]:
         yield SystemCommand(
             "Open a dataset", "A file of examples, opened where it lies", self.action_open_dataset
         )
@@ -246,12 +255,7 @@ class FtuiApp(App[None]):
         yield SystemCommand("Go to Recipe", "What decides a run", lambda: self.action_pane("recipe"))
         yield SystemCommand("Go to Train", "Runs, live", lambda: self.action_pane("train"))
         yield SystemCommand("Go to Chat", "Base and adapters side by side", lambda: self.action_pane("chat"))
-        yield SystemCommand("Theme", "Change the colours; remembered", self.action_change_theme)
         yield SystemCommand("Keys", "What can be pressed here", self.action_keys)
-        yield SystemCommand(
-            "Screenshot", "Save this screen as SVG", lambda: self.set_timer(0.1, self._screenshot)
-        )
-        yield SystemCommand("Quit", "Runs in the background go on", self.action_quit)
 
     def _screenshot(self) -> None:
         from ftui.ui.settings import downloads_folder

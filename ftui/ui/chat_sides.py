@@ -13,6 +13,7 @@ from ftui.core.shapes import to_example
 from ftui.core.text import one_line, sanitize
 from ftui.runs.rundir import RunDir
 from ftui.runs.state import list_runs
+from ftui.ui.files import typed_path
 
 if TYPE_CHECKING:
     from ftui.runs.workspace import Workspace
@@ -106,7 +107,7 @@ def read_choices(workspace: Workspace) -> Choices:
 
 def named_side(text: str) -> Side:
     """A side from what a person typed: a base model, or a folder that holds an adapter."""
-    folder = Path(text).expanduser()
+    folder = typed_path(text)
     with contextlib.suppress(OSError, ValueError):
         if (folder / _CONFIG).is_file():
             return Side(_base_of(folder), str(folder), one_line(folder.name, 40), str(folder.parent))

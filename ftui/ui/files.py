@@ -64,9 +64,14 @@ def recipe_files(workspace: Workspace, cwd: Path | None = None) -> list[FoundFil
     )
 
 
+def typed_path(text: str) -> Path:
+    """The path a person typed: `~` is home, and a `~name` that nobody has is part of a name."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises for a name nobody has
+
+
 def folder_files(typed: str, suffixes: tuple[str, ...]) -> list[FoundFile]:
     """What is in the folder of a typed path: folders first, then files of these suffixes."""
-    folder = Path(typed).expanduser()
+    folder = typed_path(typed)
     if not typed.endswith("/"):
         folder = folder.parent
     folders = []

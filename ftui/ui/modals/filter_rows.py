@@ -90,9 +90,10 @@ class FilterRows(Dialog["FilterAsked | None"]):
         ordered("enter", "show", "show these rows", id="data.filter_show"),
         Binding("escape", "dismiss(None)", "back", id="data.filter_back"),
         ordered("tab,shift+tab", "other", "type or pick", id="data.filter_other"),
-        Binding("down", "to_list", "pick", show=False),
-        Binding("space", "pick('only')", "rows with it", show=False),
-        Binding("minus", "pick('not')", "rows without it", show=False),
+        Binding("down", "step(1)", "pick", show=False, priority=True),
+        Binding("up", "step(-1)", "pick", show=False, priority=True),
+        Binding("space", "pick('only')", "rows with it", show=False, priority=True),
+        Binding("minus", "pick('not')", "rows without it", show=False, priority=True),
     ]
 
     def __init__(
@@ -244,20 +245,31 @@ class FilterRows(Dialog["FilterAsked | None"]):
             options.highlighted = next(same, min(at, len(self._lines) - 1))
 
     def action_other(self) -> None:
-        if self.query_one(OptionList).has_focus:
-            self.query_one(SafeInput).focus()
+        if isinstance(self.focused, OptionList):
+            self.set_focus(self.query_one(SafeInput))
         else:
-            self.action_to_list()
+            self._to_list()
 
-    def action_to_list(self) -> None:
+    def _to_list(self) -> None:
         options = self.query_one(OptionList)
-        options.focus()
+        self.set_focus(options)
         if options.highlighted is None:
             options.action_first()
 
+    def action_step(self, by: int) -> None:
+        """The next line of the list; from what is typed, down leads to it."""
+        options = self.query_one(OptionList)
+        if self.focused is not options:  # `has_focus` comes a moment later
+            if by > 0:
+                self._to_list()
+        elif by > 0:
+            options.action_cursor_down()
+        else:
+            options.action_cursor_up()
+
     def action_pick(self, state: str) -> None:
         options = self.query_one(OptionList)
-        if options.has_focus and options.highlighted is not None:
+        if self.focused is options and options.highlighted is not None:
             self._pick(options.highlighted, state)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
@@ -272,7 +284,7 @@ class FilterRows(Dialog["FilterAsked | None"]):
         if not value:
             if key:
                 box.value = f"{box.value} {key}:".strip()
-                box.focus()
+                self.set_focus(box)
                 box.cursor_position = len(box.value)
         elif query is None:
             self.notify("finish the word that is typed first", severity="warning")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -54,10 +55,10 @@ class OpenFile(Dialog["Path | None"]):
 
     BINDINGS: ClassVar[list[Any]] = [
         Binding("escape", "dismiss(None)", "back", id="app.open_back"),
-        Binding("up", "step(-1)", "up", show=False),
-        Binding("down", "step(1)", "down", show=False),
-        Binding("pageup", "step(-10)", "up", show=False),
-        Binding("pagedown", "step(10)", "down", show=False),
+        Binding("up", "step(-1)", "up", show=False, priority=True),
+        Binding("down", "step(1)", "down", show=False, priority=True),
+        Binding("pageup", "step(-10)", "up", show=False, priority=True),
+        Binding("pagedown", "step(10)", "down", show=False, priority=True),
         Binding("tab", "complete", "complete", show=False, priority=True),
     ]
 
@@ -194,8 +195,9 @@ class OpenFile(Dialog["Path | None"]):
 
     def on_input_submitted(self, event: Any) -> None:
         event.stop()
-        path = Path(event.value.strip()).expanduser() if event.value.strip() else None
-        if path is not None and path.is_file():
+        words = event.value.strip()
+        path = files.typed_path(words) if words else None
+        if path is not None and os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name too long
             self.dismiss(path.absolute())
         else:
             self._once_listed(lambda: self._submit(path))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.worker import Worker, WorkerState
@@ -52,17 +51,17 @@ class ChatScreen(Seating):
     ChatScreen #ask { height: auto; }
     """
     BINDINGS: ClassVar[list[Any]] = [
-        Binding("escape", "leave", "leave", id="chat.leave"),
+        ordered("escape", "leave", "leave", id="chat.leave", show=True),
         ordered("i", "write", "write", id="chat.write", show=True),
         ordered("enter", "write", "write", id="chat.write_too"),
         ordered("h", "held_out", "held-out prompt", id="chat.held_out", show=True),
-        Binding("r", "again", "again", id="chat.again"),
-        Binding("A", "pick", "who answers", id="chat.pick"),
-        Binding("plus", "add_side", "add side", key_display="+", id="chat.add"),
-        Binding("equals_sign", "add_side", "add side", show=False, id="chat.add_too"),
-        Binding("minus", "remove_side", "drop side", key_display="-", id="chat.remove"),
-        Binding("S", "settings", "settings", id="chat.settings"),
-        Binding("ctrl+n", "new", "new talk", id="chat.new"),
+        ordered("r", "again", "again", id="chat.again", show=True),
+        ordered("A", "pick", "who answers", id="chat.pick", show=True),
+        ordered("plus", "add_side", "add side", key_display="+", id="chat.add", show=True),
+        ordered("equals_sign", "add_side", "add side", id="chat.add_too"),
+        ordered("minus", "remove_side", "drop side", key_display="-", id="chat.remove", show=True),
+        ordered("S", "settings", "settings", id="chat.settings", show=True),
+        ordered("ctrl+n", "new", "new talk", id="chat.new", show=True),
     ]
 
     class Known(Message):

@@ -42,8 +42,8 @@ class Seating(PaneScreen):
         return self._here if self._here is not None and self._here in rows else rows[-1]
 
     def _turn_to(self, row: ReplySide) -> None:
-        self._here = row  # the focus itself moves a moment later
-        row.focus()
+        self._here = row
+        self.set_focus(row)  # at once: the next key is for it
 
     async def _seat_default(self) -> None:
         """Seats whom there is, unless somebody was seated by the user or a request meanwhile."""

@@ -232,7 +232,7 @@ class DataScreen(Exporting):
         await self.app.action_open_dataset()
 
     def action_other_side(self) -> None:
-        self.set_focus(self.other_side() if self.rows.has_focus else self.rows)
+        self.set_focus(self.other_side() if self.focused is self.rows else self.rows)
 
 
 _ON_ROWS = {

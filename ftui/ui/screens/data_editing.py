@@ -98,7 +98,7 @@ class Editing(Bulk):
         ):
             self.say("another row is shown by now")  # an undo was on its way
             return
-        self._came_from_example = self.example.has_focus
+        self._came_from_example = self.focused is self.example
         editor.begin(block, row.number, text)
         self.set_focus(editor, scroll_visible=False)
         self._place_editor()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rich.style import Style
 from rich.text import Text
 from textual import on
-from textual.binding import Binding
 from textual.containers import Container, Horizontal, Vertical
 from textual.worker import get_current_worker
 
@@ -66,7 +65,7 @@ class RecipeScreen(
     HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (100, "-wide")]
     BINDINGS: ClassVar[list[Any]] = [
         ordered("i", "takes", "memory, findings", id="recipe.takes", show=True),
-        Binding("escape", "back", "back to the fields", show=False, id="recipe.back"),
+        ordered("escape", "back", "back to the fields", id="recipe.back"),
     ]
 
     def __init__(self) -> None:
@@ -210,6 +209,11 @@ class RecipeScreen(
             self.show_recipe(self.draft.recipe)
 
     # -- room
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "back":  # what is asked or typed has an esc of its own
+            return not self.asking and not isinstance(self.focused, ValueEditor)
+        return super().check_action(action, parameters)
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._show_draft_again)

@@ -115,22 +115,27 @@ class RecipeEditing(RecipePart):
 
     async def action_keep_value(self, step: int) -> None:
         """Takes what is typed; then the cursor moves by `step` fields."""
-        editor, form = self.query_one(ValueEditor), self.query_one(FieldList)
-        await typed(editor)
+        form, field = self.query_one(FieldList), self.query_one(ValueEditor).field
+        if field and await self.keep_value() and step:
+            form.action_move(step)
+            if not fields()[form.cursor].choices and form.cursor != field:
+                self.action_edit_value()
+
+    async def keep_value(self) -> bool:
+        editor = self.query_one(ValueEditor)
+        if editor.is_open:
+            await typed(editor)
         if not editor.is_open:
-            return
+            return True
         field = fields()[editor.field]
         if editor.value != field.show(self.draft.recipe.get(field.name)):
             try:
                 self.draft.set({field.name: field.parse(editor.value)})
             except FtuiError as error:
-                form.show_error(_without_field(error, field.name))
-                return
+                self.query_one(FieldList).show_error(_without_field(error, field.name))
+                return False
         self._close_editor()
-        if step:
-            form.action_move(step)
-            if not fields()[form.cursor].choices and form.cursor != field.name:
-                self.action_edit_value()
+        return True
 
     async def action_leave_as_it_was(self) -> None:
         await typed(self.query_one(ValueEditor))

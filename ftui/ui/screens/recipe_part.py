@@ -48,6 +48,10 @@ class RecipePart(PaneScreen):
         """Closes the editor without taking what is typed."""
         raise NotImplementedError
 
+    async def keep_value(self) -> bool:
+        """Closes the editor and takes what is typed; False where that is no value."""
+        raise NotImplementedError
+
     def to_form(self, field: str, *, focus: bool = True) -> None:
         """Puts the cursor on a field, shown so far or not."""
         raise NotImplementedError

@@ -32,7 +32,8 @@ class RecipeSaving(RecipePart):
         self._saving = Lock()
 
     async def action_save(self) -> None:
-        await self._save(None)
+        if await self.keep_value():
+            await self._save(None)
 
     async def _save(self, then: Callable[[], Any] | None) -> None:
         if self.draft.path is None:

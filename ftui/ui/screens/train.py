@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from ftui.core.errors import FtuiError
+from ftui.ui.bindings import ordered
 from ftui.ui.run_layers import Beside, Together, read_together
 from ftui.ui.run_reader import RunReader
 from ftui.ui.run_troubles import loudest
@@ -65,12 +66,12 @@ class TrainScreen(Looking, Reading, ReadingLog, Keeping):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[Any]] = [
-        Binding("s", "stop(False)", "stop+save", id="train.stop"),
-        Binding("S", "stop(True)", "stop now", show=False, id="train.kill"),
-        Binding("R", "resume", "resume", id="train.resume"),
-        Binding("R", "start_now", "start it now", id="train.start"),
+        ordered("s", "stop(False)", "stop+save", id="train.stop", show=True),
+        ordered("S", "stop(True)", "stop now", id="train.kill"),
+        ordered("R", "resume", "resume", id="train.resume", show=True),
+        ordered("R", "start_now", "start it now", id="train.start", show=True),
         *READING_KEYS,
-        Binding("D", "details", "details", id="train.details"),
+        ordered("D", "details", "details", id="train.details", show=True),
         Binding("escape", "let_go", "no force", show=False, id="train.let_go"),
         *LOOKING_KEYS,
     ]
@@ -226,6 +227,8 @@ class TrainScreen(Looking, Reading, ReadingLog, Keeping):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what makes sense for the chosen run is offered."""
+        if self.asking:
+            return False  # delete and the arrows are for the answer
         if action == "hide_cursor":
             return self.cursor_shown
         if action in LOOKING or action in READING:

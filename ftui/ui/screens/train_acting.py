@@ -6,12 +6,12 @@ from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.binding import Binding
 from textual.worker import Worker, WorkerState
 
 from ftui.core.errors import FtuiError
 from ftui.core.text import one_line
 from ftui.runs.rundir import RunDir
+from ftui.ui.bindings import ordered
 from ftui.ui.screens.base import PaneScreen
 from ftui.ui.widgets.run_list import RunList
 from ftui.ui.widgets.run_notes import RunNotes
@@ -38,8 +38,8 @@ class Acting(PaneScreen):
     """The part of the Train pane that changes runs. A FtuiError in a thread becomes a line on the screen."""
 
     BINDINGS: ClassVar[list[Any]] = [
-        Binding("x", "remedy", "do what a notice says", show=False, id="train.remedy"),
-        Binding("g", "machine", "machine", show=False, id="train.machine"),
+        ordered("x", "remedy", "do what a notice says", id="train.remedy"),
+        ordered("g", "machine", "machine", id="train.machine"),
     ]
 
     def __init__(self) -> None:

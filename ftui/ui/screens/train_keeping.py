@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.binding import Binding
-
 from ftui.core.errors import FtuiError
 from ftui.core.text import one_line
 from ftui.runs.rundir import RunDir
@@ -24,11 +22,18 @@ class Keeping(Acting):
     BINDINGS: ClassVar[list[Any]] = [
         ordered("N", "note", "note", id="train.note"),
         ordered("t", "tags", "tags", id="train.tags"),
-        Binding("delete,backspace", "throw_away", "delete", show=False, id="train.delete"),
-        Binding("u", "bring_back", "undo delete", show=False, id="train.undo"),
-        Binding("left_square_bracket", "queue(-1)", "start it earlier", key_display="[", id="train.earlier"),
-        Binding("right_square_bracket", "queue(1)", "later", key_display="]", id="train.later"),
-        Binding("q", "pause_queue", "pause the queue, go on", show=False, id="train.pause"),
+        ordered("delete,backspace", "throw_away", "delete", id="train.delete"),
+        ordered("u", "bring_back", "undo delete", id="train.undo"),
+        ordered(
+            "left_square_bracket",
+            "queue(-1)",
+            "start it earlier",
+            show=True,
+            key_display="[",
+            id="train.earlier",
+        ),
+        ordered("right_square_bracket", "queue(1)", "later", show=True, key_display="]", id="train.later"),
+        ordered("q", "pause_queue", "pause the queue, go on", id="train.pause"),
     ]
 
     def can_act(self, action: str) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from textual.binding import Binding
 
 from ftui.core.text import one_line
+from ftui.ui.bindings import ordered
 from ftui.ui.lens import SMOOTHINGS, X_AXES, Lens, panned, zoomed_by
 from ftui.ui.run_layers import MOST, Beside
 from ftui.ui.screens.base import PaneScreen
@@ -22,22 +23,20 @@ if TYPE_CHECKING:
     from ftui.ui.widgets.run_charts import Layer
 
 KEYS: list[Any] = [
-    Binding("b", "big", "big", id="train.big"),
-    Binding("plus", "zoom(1)", "zoom in", key_display="+", id="train.zoom_in"),
-    Binding("equals_sign", "zoom(1)", "zoom in", show=False, id="train.zoom_in_too"),
-    Binding("minus", "zoom(-1)", "out", key_display="-", id="train.zoom_out"),
-    Binding("y", "log_axis", "log y", id="train.log_axis"),
-    Binding("e", "smooth", "smooth", id="train.smooth"),
-    Binding("X", "x_axis", "x axis", show=False, id="train.x_axis"),
+    ordered("b", "big", "big", id="train.big", show=True),
+    ordered("plus", "zoom(1)", "zoom in", key_display="+", id="train.zoom_in", show=True),
+    ordered("equals_sign", "zoom(1)", "zoom in", id="train.zoom_in_too"),
+    ordered("minus", "zoom(-1)", "out", key_display="-", id="train.zoom_out", show=True),
+    ordered("y", "log_axis", "log y", id="train.log_axis", show=True),
+    ordered("e", "smooth", "smooth", id="train.smooth", show=True),
+    ordered("X", "x_axis", "x axis", id="train.x_axis"),
     Binding("left", "cursor(-1)", "read earlier", show=False, id="train.cursor_left"),
     Binding("right", "cursor(1)", "read later", show=False, id="train.cursor_right"),
     Binding("escape", "hide_cursor", "newest figures", show=False, id="train.hide_cursor"),
-    Binding("comma,shift+left", "pan(-1)", "earlier part", show=False, key_display=",", id="train.pan_left"),
-    Binding(
-        "full_stop,shift+right", "pan(1)", "later part", show=False, key_display=".", id="train.pan_right"
-    ),
-    Binding("o", "overlay", "overlay", id="train.overlay"),
-    Binding("C", "compare", "compare", id="train.compare"),
+    ordered("comma,shift+left", "pan(-1)", "earlier part", key_display=",", id="train.pan_left"),
+    ordered("full_stop,shift+right", "pan(1)", "later part", key_display=".", id="train.pan_right"),
+    ordered("o", "overlay", "overlay", id="train.overlay", show=True),
+    ordered("C", "compare", "compare", id="train.compare", show=True),
 ]
 # Actions that need a run to look at.
 ACTIONS = frozenset({"big", "zoom", "log_axis", "smooth", "x_axis", "cursor", "pan", "overlay", "compare"})

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from textual.binding import Binding
-
+from ftui.ui.bindings import ordered
 from ftui.ui.screens.base import PaneScreen
 from ftui.ui.widgets.run_notes import RunNotes
 
@@ -13,16 +12,12 @@ if TYPE_CHECKING:
     from ftui.ui.widgets.run_notes import Tab
 
 KEYS: list[Any] = [
-    Binding("l", "tab('log')", "log", id="train.log"),
-    Binding("m", "tab('samples')", "samples", id="train.samples"),
-    Binding("n", "tab('notices')", "notices", id="train.notices"),
-    Binding(
-        "less_than_sign", "sample(-1)", "earlier reply", show=False, key_display="<", id="train.reply_before"
-    ),
-    Binding(
-        "greater_than_sign", "sample(1)", "later reply", show=False, key_display=">", id="train.reply_after"
-    ),
-    Binding("z", "words", "more room for words", show=False, id="train.words"),
+    ordered("l", "tab('log')", "log", id="train.log", show=True),
+    ordered("m", "tab('samples')", "samples", id="train.samples", show=True),
+    ordered("n", "tab('notices')", "notices", id="train.notices", show=True),
+    ordered("less_than_sign", "sample(-1)", "earlier reply", key_display="<", id="train.reply_before"),
+    ordered("greater_than_sign", "sample(1)", "later reply", key_display=">", id="train.reply_after"),
+    ordered("z", "words", "more room for words", id="train.words"),
 ]
 # Actions that need a run to read about.
 ACTIONS = frozenset({"tab", "sample", "words", "search"})

@@ -228,7 +228,11 @@ class ExampleView(QuietScrollView, can_focus=True):
         """Folding is for trees; enter edits, where the pane has no other use for it."""
         if action in ("fold", "enter"):
             block = self.block()
-            return self.has_focus and block is not None and (action == "enter" or block.node is not None)
+            return (
+                self.screen.focused is self
+                and block is not None
+                and (action == "enter" or block.node is not None)
+            )
         return True
 
     # -- room for the editor -----------------------------------------------------------------------

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
-from textual.binding import Binding
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
@@ -46,15 +45,15 @@ class FieldList(ScrollView, can_focus=True):
     DEFAULT_CSS = "FieldList { overflow-x: hidden; scrollbar-size-vertical: 1; scrollbar-gutter: stable; }"
 
     BINDINGS: ClassVar[list[Any]] = [
-        Binding("up,k", "move(-1)", "field up", show=False, id="recipe.up"),
-        Binding("down,j", "move(1)", "field down", show=False, id="recipe.down"),
-        Binding("pageup", "move(-8)", "page up", show=False, id="recipe.pageup"),
-        Binding("pagedown", "move(8)", "page down", show=False, id="recipe.pagedown"),
-        Binding("home", "move(-1000)", "first field", show=False, id="recipe.first"),
-        Binding("end", "move(1000)", "last field", show=False, id="recipe.last"),
+        ordered("up,k", "move(-1)", "field up", id="recipe.up"),
+        ordered("down,j", "move(1)", "field down", id="recipe.down"),
+        ordered("pageup", "move(-8)", "page up", id="recipe.pageup"),
+        ordered("pagedown", "move(8)", "page down", id="recipe.pagedown"),
+        ordered("home", "move(-1000)", "first field", id="recipe.first"),
+        ordered("end", "move(1000)", "last field", id="recipe.last"),
         ordered("enter", "edit", "edit", id="recipe.edit", show=True),
-        Binding("right,space", "step(1)", "next choice", show=False, id="recipe.next_choice"),
-        Binding("left", "step(-1)", "previous choice", show=False, id="recipe.previous_choice"),
+        ordered("right,space", "step(1)", "next choice", id="recipe.next_choice"),
+        ordered("left", "step(-1)", "previous choice", id="recipe.previous_choice"),
     ]
 
     class Moved(Message):

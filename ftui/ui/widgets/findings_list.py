@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
-from textual.binding import Binding
 from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
@@ -15,6 +14,7 @@ from textual.strip import Strip
 
 from ftui.core.recipe_fields import toml_value
 from ftui.core.text import one_line
+from ftui.ui.bindings import ordered
 from ftui.ui.themes import palette
 from ftui.ui.widgets.captions import set_subtitle
 from ftui.ui.widgets.wrapping import wrap
@@ -36,9 +36,9 @@ class FindingsList(ScrollView, can_focus=True):
     DEFAULT_CSS = "FindingsList { overflow-x: hidden; scrollbar-size-vertical: 1; }"
 
     BINDINGS: ClassVar[list[Any]] = [
-        Binding("up,k", "move(-1)", "finding up", show=False, id="recipe.finding_up"),
-        Binding("down,j", "move(1)", "finding down", show=False, id="recipe.finding_down"),
-        Binding("enter", "apply", "apply the fix", id="recipe.apply_fix"),
+        ordered("up,k", "move(-1)", "finding up", id="recipe.finding_up"),
+        ordered("down,j", "move(1)", "finding down", id="recipe.finding_down"),
+        ordered("enter", "apply", "apply the fix", id="recipe.apply_fix", show=True),
     ]
 
     class Apply(Message):

@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from ftui.ui.themes import palette
 from ftui.ui.widgets.keybar import KeyBar
-from ftui.ui.widgets.safe_input import SafeInput
+from ftui.ui.widgets.safe_input import UNNAMED_KEYS, SafeInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -139,7 +139,7 @@ class KeyLine(Question, can_focus=True):
 
     def check_consume_key(self, key: str, character: str | None) -> bool:
         """Every character is an answer or nothing; no binding elsewhere may have it."""
-        return character is not None and character.isprintable()
+        return key in UNNAMED_KEYS or (character is not None and character.isprintable())
 
     def render(self) -> Text:
         colors = palette(self.app)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rich.style import Style
 from rich.text import Text
-from textual.binding import Binding
 
 from ftui.core.text import sanitize
+from ftui.ui.bindings import ordered
 from ftui.ui.themes import palette
 from ftui.ui.widgets import figures
 from ftui.ui.widgets.captions import set_subtitle, set_title
@@ -49,8 +49,8 @@ class ReplySide(Flow):
 
     DEFAULT_CSS = "ReplySide { width: 1fr; height: 1fr; }"
     BINDINGS: ClassVar[list[Any]] = [
-        Binding("left", "screen.turn_to(-1)", "left side", show=False, id="chat.left"),
-        Binding("right", "screen.turn_to(1)", "right side", show=False, id="chat.right"),
+        ordered("left", "screen.turn_to(-1)", "left side", id="chat.left"),
+        ordered("right", "screen.turn_to(1)", "right side", id="chat.right"),
     ]
 
     def __init__(self, side: Side, settings: Settings, letter: str = "A") -> None:

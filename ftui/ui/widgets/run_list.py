@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.binding import Binding
 from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from ftui.core.text import one_line
+from ftui.ui.bindings import ordered
 from ftui.ui.themes import palette
 from ftui.ui.widgets import figures
 from ftui.ui.widgets.captions import fitting, set_subtitle, set_title
@@ -38,10 +38,10 @@ class RunList(ScrollView, can_focus=True):
 
     DEFAULT_CSS = "RunList { overflow-x: hidden; scrollbar-size-vertical: 1; }"
     BINDINGS: ClassVar[list[Any]] = [
-        Binding("up,k", "move(-1)", "previous run", show=False, id="train.previous"),
-        Binding("down,j", "move(1)", "next run", show=False, id="train.next"),
-        Binding("home", "move(-1000000)", "newest run", show=False, id="train.newest"),
-        Binding("end", "move(1000000)", "oldest run", show=False, id="train.oldest"),
+        ordered("up,k", "move(-1)", "previous run", id="train.previous"),
+        ordered("down,j", "move(1)", "next run", id="train.next"),
+        ordered("home", "move(-1000000)", "newest run", id="train.newest"),
+        ordered("end", "move(1000000)", "oldest run", id="train.oldest"),
     ]
 
     class Chosen(Message):

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _PLANE_15, _PLANE_16, _TAGS = 0xF0000, 0x100000, 0xE0000
 
 
+# Printable keys whose characters Textual does not find by their names: it would let a binding have them.
+UNNAMED_KEYS = frozenset({"slash", "backslash", "minus", "plus", "at", "underscore"})
+
+
 async def _do_own(field: Input | TextArea, event: events.Key) -> None:
     """Does what a key means to `field` in the order of the keys.
 
@@ -38,6 +42,9 @@ async def _do_own(field: Input | TextArea, event: events.Key) -> None:
 
 class SafeInput(Input):
     """An Input whose pasted text is shown, never obeyed. A value set by code is sanitized by whoever sets it."""
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        return key in UNNAMED_KEYS or super().check_consume_key(key, character)
 
     async def _on_key(self, event: events.Key) -> None:
         await _do_own(self, event)
@@ -56,6 +63,9 @@ class SafeTextArea(TextArea):
         Binding("ctrl+home", "end_of_text(False)", "start of the text", show=False),
         Binding("ctrl+end", "end_of_text(True)", "end of the text", show=False),
     ]
+
+    def check_consume_key(self, key: str, character: str | None = None) -> bool:
+        return key in UNNAMED_KEYS or super().check_consume_key(key, character)
 
     async def _on_key(self, event: events.Key) -> None:
         await _do_own(self, event)
