@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from textual import events
+from textual._context import visible_screen_stack
 
 from ftui.gpu import host, nvml
 from ftui.ui.app import FtuiApp
@@ -49,6 +50,9 @@ def burst(app: FtuiApp, *keys: str) -> None:
 
 def screen_text(app: FtuiApp) -> str:
     """All characters on the screen, line by line."""
+    # As Textual does before it draws. Else a dialog looked at before its first drawing is remembered with
+    # nothing behind it, in pictures too.
+    visible_screen_stack.set(app._background_screens)
     return "\n".join(
         "".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips()
     )
