@@ -140,6 +140,11 @@ class Dataset(DatasetReading):
             ops = self._decisions.log()
         yield from ops
 
+    @property
+    def times_replaced(self) -> int:
+        """How often the file has been read anew since it was opened, because it had changed."""
+        return len(self._replaced)
+
     def refresh(self) -> bool:
         """Picks up other annotators' journals and a changed file; True when anything did change.
 

@@ -83,7 +83,8 @@ class DatasetDesk:
     def write_each(self, changes: Sequence[tuple[int, Action]], what: str = "") -> int:
         """Queues (row number, action) each as one operation that one undo takes back; its ticket."""
         self._tickets += 1
-        self._submit(self._writes, self._write, changes, what, self._tickets)
+        seen = self.dataset.times_replaced if self.dataset is not None else 0
+        self._submit(self._writes, self._write, changes, what, self._tickets, seen)
         return self._tickets
 
     def map_fields(self, mapping: FieldMap | None) -> None:
@@ -182,27 +183,27 @@ class DatasetDesk:
             dataset = self._open_dataset()
             self._post(RowRead(self, dataset.row(number), dataset.annotations(number)))
 
-    def _write(self, changes: Sequence[tuple[int, Action]], what: str, ticket: int) -> None:
-        first = changes[0][0]
+    def _write(self, changes: Sequence[tuple[int, Action]], what: str, ticket: int, seen: int) -> None:
+        """seen: how often the file had been replaced when this was decided: of another one it says nothing."""
+        first, dataset = changes[0][0], self._open_dataset()
         try:
-            self._open_dataset().annotate_each(changes)
+            if dataset.times_replaced != seen:
+                raise _FILE_CHANGED
+            dataset.annotate_each(changes)
             if len(changes) == 1:  # a bulk action says nothing about the pace of a person
                 self.pace.decided(changes[0][1])
             self._tell_written([number for number, _ in changes], what, ticket)
         except FtuiError as error:
-            self._post(Refused(self, self._read_again() or error, first, ticket))
+            self._post(Refused(self, _FILE_CHANGED if self._was_replaced(seen) else error, first, ticket))
         except OSError as error:
             self._post(Refused(self, _disk_error(error, self.path), first, ticket))
 
-    def _read_again(self) -> FtuiError | None:
-        """Where a file that changed on the disk was why nothing was written: it is read again now."""
-        try:
-            if not self._open_dataset().refresh():
-                return None
-        except (FtuiError, OSError):
-            return None
-        self._tell_changed()
-        return FtuiError("not saved: the file had changed on the disk", "look at the row and press it again")
+    def _was_replaced(self, seen: int) -> bool:
+        """Whether the file is another one than was decided on; it is read again by then, here or by a reader."""
+        with suppress(FtuiError, OSError):
+            if self._open_dataset().refresh():
+                self._tell_changed()
+        return self._open_dataset().times_replaced != seen
 
     def _undo(self) -> None:
         undone = self._go_back(self._open_dataset().undo, "nothing to undo", "undid {}")
@@ -278,6 +279,9 @@ class DatasetDesk:
     def _open_dataset(self) -> Dataset:
         assert self.dataset is not None, "a dataset is read only after it was opened"
         return self.dataset
+
+
+_FILE_CHANGED = FtuiError("not saved: the file had changed on the disk", "look at the row and press it again")
 
 
 def _disk_error(error: OSError, path: Path) -> FtuiError:

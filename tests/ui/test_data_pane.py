@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 from textual import events
@@ -386,13 +387,22 @@ def burst(app, keys: str) -> None:
         app.post_message(events.Key(names.get(key, key), None if key == "\n" else key))
 
 
-async def test_a_decision_on_a_file_that_changed_is_not_saved_and_says_what_to_do(workspace, write_rows):
+@pytest.mark.parametrize("first", ["the writer", "a reader"])
+async def test_a_decision_on_a_file_that_changed_is_not_saved_and_says_what_to_do(
+    workspace, write_rows, first
+):
     path = write_rows(tickets())
     app = app_on(workspace, "data")
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         pane = await data_pane(pilot)
+        pane.desk._looking = True  # the pane's own look from time to time would come before the key, or not
+        written = threading.Event()
+        pane.desk._writes.submit(written.wait)
         path.write_text(path.read_text().replace("?", "!!"))
         await pilot.press("a")
+        if first == "a reader":
+            pane.desk.dataset.refresh()
+        written.set()
         await shown(pilot, "press it again")
         await until(pilot, lambda: pane.rows.cursor == 1)
         await pilot.press("a")
