@@ -188,13 +188,13 @@ class DatasetDesk:
         first, dataset = changes[0][0], self._open_dataset()
         try:
             if dataset.times_replaced != seen:
-                raise _FILE_CHANGED
+                raise _file_changed()
             dataset.annotate_each(changes)
             if len(changes) == 1:  # a bulk action says nothing about the pace of a person
                 self.pace.decided(changes[0][1])
             self._tell_written([number for number, _ in changes], what, ticket)
         except FtuiError as error:
-            self._post(Refused(self, _FILE_CHANGED if self._was_replaced(seen) else error, first, ticket))
+            self._post(Refused(self, _file_changed() if self._was_replaced(seen) else error, first, ticket))
         except OSError as error:
             self._post(Refused(self, _disk_error(error, self.path), first, ticket))
 
@@ -281,7 +281,8 @@ class DatasetDesk:
         return self.dataset
 
 
-_FILE_CHANGED = FtuiError("not saved: the file had changed on the disk", "look at the row and press it again")
+def _file_changed() -> FtuiError:
+    return FtuiError("not saved: the file had changed on the disk", "look at the row and press it again")
 
 
 def _disk_error(error: OSError, path: Path) -> FtuiError:

@@ -13,11 +13,11 @@ from transformers import AutoModelForCausalLM
 
 from ftui.engine import checkpoint, loop, milestones, pack
 from ftui.engine.adapter import attach, save_adapter
-from ftui.engine.loop import Training
 from ftui.engine.optim import page_again
 from ftui.engine.train import main
 from ftui.runs.rundir import EXIT_FAILED, EXIT_FINISHED, EXIT_STOPPED
 from tests.engine.run_folder import events, losses, make_run
+from tests.engine.stopping import stopped_after
 from tests.engine.test_model import FAMILIES, load, recipe
 from tests.tiny import make_tiny_model
 
@@ -28,21 +28,6 @@ torch.set_num_threads(1)
 def finished(run):
     assert main([str(run.path)]) == EXIT_FINISHED, events(run, "end")
     return run
-
-
-def stopped_after(run, steps, monkeypatch):
-    """Runs it until `steps` steps are done, then stops it gracefully."""
-    gradients = Training.gradients
-
-    def ask(self, *arguments):
-        if self.progress.step == steps:
-            self.rundir.request("stop")
-        return gradients(self, *arguments)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Training, "gradients", ask)
-        assert main([str(run.path)]) == EXIT_STOPPED
-    run.clear("stop")
 
 
 # These families' files name or cut some weights in another way than the model holds them.

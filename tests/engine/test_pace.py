@@ -7,11 +7,11 @@ import json
 import pytest
 import torch
 
-from ftui.engine.loop import Training
 from ftui.engine.telemetry import Reporter
 from ftui.engine.train import main
-from ftui.runs.rundir import EXIT_FINISHED, EXIT_STOPPED
+from ftui.runs.rundir import EXIT_FINISHED
 from tests.engine.run_folder import events, make_run
+from tests.engine.stopping import stopped_after
 
 pytestmark = pytest.mark.usefixtures("trainer_in_process")
 torch.set_num_threads(1)
@@ -45,17 +45,7 @@ def test_the_time_left_is_told_once_it_is_known_and_covers_what_is_due_at_the_en
 
 def test_a_resumed_run_knows_it_from_its_first_step(tiny, tmp_path, told, monkeypatch):
     run = make_run(tmp_path, tiny, VALUES)
-    gradients = Training.gradients
-
-    def ask(self, sequences, counts):
-        if self.progress.step == 5:
-            self.rundir.request("stop")
-        return gradients(self, sequences, counts)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Training, "gradients", ask)
-        assert main([str(run.path)]) == EXIT_STOPPED
-    run.clear("stop")
+    stopped_after(run, 5, monkeypatch)
     told.clear()
     assert main([str(run.path)]) == EXIT_FINISHED
     assert [step for step, left in told if left] == [6, 7, 8]

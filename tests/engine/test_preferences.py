@@ -12,7 +12,6 @@ from transformers import AutoModelForCausalLM
 from ftui.core.example import Example, Message
 from ftui.engine import reference, setup_data
 from ftui.engine.encode import Encoder
-from ftui.engine.loop import Training
 from ftui.engine.objectives import units_for
 from ftui.engine.preference_rows import continued
 from ftui.engine.preference_rows import labelled as as_labelled
@@ -20,6 +19,7 @@ from ftui.engine.train import main
 from ftui.runs.rundir import EXIT_FAILED, EXIT_FINISHED, EXIT_STOPPED
 from tests.engine.preference_folder import labelled, pairs
 from tests.engine.run_folder import chat_rows, events, kill, losses, make_run, start, wait_for
+from tests.engine.stopping import stopped_after
 from tests.tiny import make_tiny_tokenizer
 
 pytestmark = pytest.mark.usefixtures("trainer_in_process")
@@ -90,17 +90,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(objective, tiny, tmp_path,
     some = values(objective, max_steps=6) | {"adapter": {"dropout": 0.1}, "evaluation": {"every": 0}}
     expected = losses(finished(make_run(tmp_path / "whole", tiny, some, rows(objective))))
     run = make_run(tmp_path / "stopped", tiny, some, rows(objective))
-    gradients = Training.gradients
-
-    def ask(self, sequences, counts):
-        if self.progress.step == 3:
-            self.rundir.request("stop")
-        return gradients(self, sequences, counts)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Training, "gradients", ask)
-        assert main([str(run.path)]) == EXIT_STOPPED
-    run.clear("stop")
+    stopped_after(run, 3, monkeypatch)
     if objective == "dpo":  # kto scores at every step; dpo only before the first
         monkeypatch.setattr(reference.Scorer, "score", None)
     finished(run)

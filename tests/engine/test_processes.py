@@ -10,15 +10,15 @@ import psutil
 import pytest
 import torch
 
-from ftui.engine.loop import Training
 from ftui.engine.train import main
 from ftui.runs.control import resume, stop
 from ftui.runs.evidence import trainer_of
 from ftui.runs.launch import launch
-from ftui.runs.rundir import EXIT_FINISHED, EXIT_STOPPED
+from ftui.runs.rundir import EXIT_FINISHED
 from ftui.runs.state import judge, run_state
 from tests.engine.preference_folder import labelled
 from tests.engine.run_folder import adapter_change, chat_rows, events, losses, make_run, start, wait_for
+from tests.engine.stopping import stopped_after
 from tests.runs_support import end_everything, make_workspace, nothing_left, recipe, until, until_state
 
 pytestmark = pytest.mark.usefixtures("trainer_in_process", "one_thread")
@@ -60,19 +60,9 @@ def evaluations(run):
 def test_two_train_as_one_and_a_stopped_pair_goes_on_exactly(tiny, tmp_path, monkeypatch):
     alone = finished(make_run(tmp_path / "one", tiny, VALUES))
     run = make_run(tmp_path / "two", tiny, TWO)
-    gradients = Training.gradients
-
-    def ask(self, sequences, counts):
-        if self.progress.step == 5:
-            self.rundir.request("stop")
-        return gradients(self, sequences, counts)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Training, "gradients", ask)
-        assert main([str(run.path)]) == EXIT_STOPPED
+    stopped_after(run, 5, monkeypatch)
     assert not workers_of(os.getpid())
     assert {event["step"] for event in events(run, "checkpoint")} >= {3, 5}
-    run.clear("stop")
     finished(run)
     assert events(run, "plan")[0]["processes"] == 2
     assert losses(run) == pytest.approx(losses(alone), rel=1e-5)
